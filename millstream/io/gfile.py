@@ -1,0 +1,466 @@
+"""`tf.gfile`: files and folders of the local file system (`file://` or no scheme), with TensorFlow's errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple
+
+from millstream.core import errors
+from millstream.core.export import export, export_value
+
+Path = Any  # str, bytes or os.PathLike
+
+_ERRORS: dict[int, type[errors.OpError]] = {
+    errno.ENOENT: errors.NotFoundError,
+    errno.EEXIST: errors.AlreadyExistsError,
+    errno.EACCES: errors.PermissionDeniedError,
+    errno.EPERM: errors.PermissionDeniedError,
+    errno.EROFS: errors.PermissionDeniedError,
+    errno.ENOTDIR: errors.FailedPreconditionError,
+    errno.EISDIR: errors.FailedPreconditionError,
+    errno.ENOTEMPTY: errors.FailedPreconditionError,
+    errno.ENOSPC: errors.ResourceExhaustedError,
+    errno.EMFILE: errors.ResourceExhaustedError,
+    errno.EINVAL: errors.InvalidArgumentError,
+    errno.ENAMETOOLONG: errors.InvalidArgumentError,
+}
+_MODES = ("r", "w", "a", "r+", "w+", "a+")
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Turns what the operating system reports into TensorFlow's errors."""
+    try:
+        yield
+    except OSError as error:
+        kind = _ERRORS.get(error.errno or 0, errors.UnknownError)
+        raise kind(None, None, f"{path}; {error.strerror or error}") from None
+
+
+def _local(path: Path) -> str:
+    """The path on the local file system.
+
+    Raises:
+      UnimplementedError: the path has another scheme.
+      TypeError: it is no path.
+    """
+    text = os.fsdecode(path)
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text
+    if scheme != "file":
+        message = f"File system scheme '{scheme}' not implemented (file: '{text}')"
+        raise errors.UnimplementedError(None, None, message)
+    return rest
+
+
+class GFile:
+    """A file. It is opened when it is first used.
+
+    In text modes `read` gives `str` (UTF-8), in binary modes `bytes`; both are written in either.
+
+    Args:
+      name: the path.
+      mode: "r", "w", "a", "r+", "w+" or "a+", with "b" for binary.
+
+    Raises:
+      InvalidArgumentError: another mode.
+      NotFoundError: when it is used, and is not there.
+
+    Example:
+      >>> with tf.gfile.GFile("notes.txt", "w") as f:
+      ...   f.write("hello")
+    """
+
+    _file: BinaryIO | None = None
+
+    def __init__(self, name: Path, mode: str = "r") -> None:
+        if mode.replace("b", "") not in _MODES:
+            message = f"mode is not 'r' or 'w' or 'a' or 'r+' or 'w+' or 'a+', but {mode!r}"
+            raise errors.InvalidArgumentError(None, None, message)
+        self._name = name
+        self._mode = mode
+
+    @property
+    def name(self) -> Path:
+        """The path as it was given."""
+        return self._name
+
+    @property
+    def mode(self) -> str:
+        """The mode as it was given."""
+        return self._mode
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            with _reporting(self._name):
+                self._file = open(_local(self._name), self._mode.replace("b", "") + "b")  # noqa: SIM115
+        return self._file
+
+    def _readable(self) -> BinaryIO:
+        if self._mode[0] != "r" and "+" not in self._mode:
+            raise errors.PermissionDeniedError(None, None, "File isn't open for reading")
+        return self._open()
+
+    def _as_text(self, content: bytes) -> Any:
+        return content if "b" in self._mode else content.decode("utf-8")
+
+    def size(self) -> int:
+        """The file's size in bytes."""
+        if self._file is not None:
+            self._file.flush()
+        return stat(self._name).length
+
+    def read(self, n: int = -1) -> Any:
+        """The next `n` bytes, or all that is left; decoded in text modes."""
+        file = self._readable()
+        with _reporting(self._name):
+            return self._as_text(file.read(n))
+
+    def readline(self) -> Any:
+        """The next line with its end; empty at the end of the file."""
+        file = self._readable()
+        with _reporting(self._name):
+            return self._as_text(file.readline())
+
+    def readlines(self) -> list[Any]:
+        """All lines that are left, with their ends."""
+        return list(self)
+
+    def write(self, file_content: str | bytes) -> None:
+        """Appends text or bytes at the current position."""
+        if self._mode[0] == "r" and "+" not in self._mode:
+            raise errors.PermissionDeniedError(None, None, "File isn't open for writing")
+        content = file_content.encode("utf-8") if isinstance(file_content, str) else file_content
+        with _reporting(self._name):
+            self._open().write(content)
+
+    def seek(self, offset: int | None = None, whence: int = 0, position: int | None = None) -> None:
+        """Moves to `offset` bytes from the beginning (`whence` 0), the current position (1) or the end (2).
+
+        `position` is the old name of `offset`.
+        """
+        offset = position if position is not None else offset
+        if offset is None:
+            raise TypeError("seek(): offset argument required")
+        if whence not in (0, 1, 2):
+            message = f"Invalid whence argument: {whence}. Valid values are 0, 1, or 2."
+            raise errors.InvalidArgumentError(None, None, message)
+        with _reporting(self._name):
+            self._open().seek(offset, whence)
+
+    def tell(self) -> int:
+        """The current position in bytes."""
+        return self._open().tell()
+
+    def seekable(self) -> bool:
+        """True: the position can be changed."""
+        return True
+
+    def flush(self) -> None:
+        """Makes what was written visible to others."""
+        if self._file is not None:
+            with _reporting(self._name):
+                self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file; where nothing was written, a file opened for writing is made."""
+        if self._file is None and self._mode[0] != "r":
+            self._open()
+        if self._file is not None:
+            with _reporting(self._name):
+                self._file.close()
+            self._file = None
+
+    def __enter__(self) -> GFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._file is not None:  # `GFile(name).read()` is a common way to read a file
+            self._file.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    next = __next__
+
+
+class FastGFile(GFile):
+    """Old spelling of `GFile`."""
+
+
+class FileStatistics(NamedTuple):
+    """What `stat` tells: the length in bytes, the time of the last change in nanoseconds, whether it is a folder."""
+
+    length: int
+    mtime_nsec: int
+    is_directory: bool
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder."""
+    return os.path.exists(_local(path))
+
+
+def isdir(path: Path) -> bool:
+    """Whether there is a folder."""
+    return os.path.isdir(_local(path))
+
+
+def stat(path: Path) -> FileStatistics:
+    """Size and time of a file or folder.
+
+    Raises:
+      NotFoundError: it is not there.
+    """
+    with _reporting(path):
+        found = os.stat(_local(path))
+    return FileStatistics(found.st_size, found.st_mtime_ns, os.path.isdir(_local(path)))
+
+
+def remove(path: Path) -> None:
+    """Deletes a file.
+
+    Raises:
+      NotFoundError: it is not there.
+      FailedPreconditionError: it is a folder.
+    """
+    with _reporting(path):
+        os.remove(_local(path))
+
+
+def rmtree(path: Path) -> None:
+    """Deletes a folder with all that is in it.
+
+    Raises:
+      NotFoundError: it is not there.
+    """
+    if not exists(path):
+        raise errors.NotFoundError(None, None, f"{path} not found")
+    import shutil
+
+    with _reporting(path):
+        shutil.rmtree(_local(path))
+
+
+def mkdir(path: Path) -> None:
+    """Makes a folder, unless it is there.
+
+    Raises:
+      NotFoundError: the folder above it is not there.
+    """
+    if not isdir(path):
+        with _reporting(path):
+            os.mkdir(_local(path))
+
+
+def makedirs(path: Path) -> None:
+    """Makes a folder and those above it, as far as they are not there."""
+    with _reporting(path):
+        os.makedirs(_local(path), exist_ok=True)
+
+
+def listdir(path: Path) -> list[str]:
+    """The names of what is in a folder.
+
+    Raises:
+      NotFoundError: it is not there, or is no folder.
+    """
+    if not isdir(path):
+        raise errors.NotFoundError(None, None, f"Could not find directory {path}")
+    with _reporting(path):
+        return os.listdir(_local(path))
+
+
+def copy(src: Path, dst: Path, overwrite: bool = False) -> None:
+    """Copies a file.
+
+    Raises:
+      NotFoundError: `src` is not there.
+      AlreadyExistsError: `dst` is, and `overwrite` is False.
+    """
+    stat(src)
+    import shutil
+
+    _refuse_existing(dst, overwrite)
+    with _reporting(dst):
+        shutil.copyfile(_local(src), _local(dst))
+
+
+def rename(src: Path, dst: Path, overwrite: bool = False) -> None:
+    """Renames or moves a file or folder.
+
+    Raises:
+      NotFoundError: `src` is not there.
+      AlreadyExistsError: `dst` is, and `overwrite` is False.
+    """
+    _refuse_existing(dst, overwrite)
+    with _reporting(src):
+        os.replace(_local(src), _local(dst))
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if not overwrite and exists(path):
+        raise errors.AlreadyExistsError(None, None, "file already exists")
+
+
+def glob(pattern: Path | Iterable[Path]) -> list[str]:
+    """The paths that match a pattern, or any of several, sorted.
+
+    `*` and `?` stand for characters of one name, `[ab]` for one of these; names that begin with a dot match too.
+    """
+    patterns = [pattern] if isinstance(pattern, str | bytes | os.PathLike) else list(pattern)
+    return [path for item in patterns for path in sorted(_matching(_local(item)))]
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """The paths that match one pattern, folder by folder."""
+    from fnmatch import fnmatchcase
+
+    folder, name = os.path.split(pattern)
+    if not _has_wildcard(pattern):
+        if os.path.lexists(pattern):
+            yield pattern
+        return
+    for parent in _matching(folder) if _has_wildcard(folder) else [folder]:
+        if not _has_wildcard(name):
+            names = [name] if os.path.lexists(os.path.join(parent, name)) else []
+        else:
+            names = os.listdir(parent or ".") if os.path.isdir(parent or ".") else []
+        yield from (os.path.join(parent, found) for found in names if fnmatchcase(found, name))
+
+
+def _has_wildcard(text: str) -> bool:
+    return any(letter in text for letter in "*?[")
+
+
+def walk(
+    top: Path, topdown: bool = True, onerror: Callable[[errors.OpError], Any] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """For a folder and all below it: (its path, names of folders in it, names of files in it).
+
+    Args:
+      top: the folder; nothing is given where it is not there.
+      topdown: True: a folder comes before those in it.
+      onerror: called with the error where a folder cannot be listed.
+    """
+    folder = os.fsdecode(top)
+    try:
+        names = listdir(top)
+    except errors.OpError as error:
+        if onerror is not None:
+            onerror(error)
+        return
+    folders = [name for name in names if isdir(os.path.join(folder, name))]
+    entry = folder, folders, [name for name in names if name not in folders]
+    if topdown:
+        yield entry
+    for name in folders:
+        yield from walk(os.path.join(folder, name), topdown, onerror)
+    if not topdown:
+        yield entry
+
+
+@export(v1=["gfile.Walk"])
+def walk_v1(top: Path, in_order: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Old spelling of `tf.io.gfile.walk`; `in_order`: a folder comes before those in it."""
+    return walk(top, topdown=in_order)
+
+
+# The old functions differ from the new ones in the names of their parameters only.
+
+
+@export(v1=["gfile.Exists"])
+def exists_v1(filename: Path) -> bool:
+    """Whether there is a file or folder."""
+    return exists(filename)
+
+
+@export(v1=["gfile.IsDirectory"])
+def isdir_v1(dirname: Path) -> bool:
+    """Whether there is a folder."""
+    return isdir(dirname)
+
+
+@export(v1=["gfile.Stat"])
+def stat_v1(filename: Path) -> FileStatistics:
+    """Size and time of a file or folder: see `tf.io.gfile.stat`."""
+    return stat(filename)
+
+
+@export(v1=["gfile.Remove"])
+def remove_v1(filename: Path) -> None:
+    """Deletes a file: see `tf.io.gfile.remove`."""
+    remove(filename)
+
+
+@export(v1=["gfile.DeleteRecursively"])
+def rmtree_v1(dirname: Path) -> None:
+    """Deletes a folder with all that is in it: see `tf.io.gfile.rmtree`."""
+    rmtree(dirname)
+
+
+@export(v1=["gfile.MkDir"])
+def mkdir_v1(dirname: Path) -> None:
+    """Makes a folder: see `tf.io.gfile.mkdir`."""
+    mkdir(dirname)
+
+
+@export(v1=["gfile.MakeDirs"])
+def makedirs_v1(dirname: Path) -> None:
+    """Makes a folder and those above it: see `tf.io.gfile.makedirs`."""
+    makedirs(dirname)
+
+
+@export(v1=["gfile.ListDirectory"])
+def listdir_v1(dirname: Path) -> list[str]:
+    """The names of what is in a folder: see `tf.io.gfile.listdir`."""
+    return listdir(dirname)
+
+
+@export(v1=["gfile.Glob"])
+def glob_v1(filename: Path | Iterable[Path]) -> list[str]:
+    """The paths that match a pattern: see `tf.io.gfile.glob`."""
+    return glob(filename)
+
+
+@export(v1=["gfile.Copy"])
+def copy_v1(oldpath: Path, newpath: Path, overwrite: bool = False) -> None:
+    """Copies a file: see `tf.io.gfile.copy`."""
+    copy(oldpath, newpath, overwrite)
+
+
+@export(v1=["gfile.Rename"])
+def rename_v1(oldname: Path, newname: Path, overwrite: bool = False) -> None:
+    """Renames or moves a file or folder: see `tf.io.gfile.rename`."""
+    rename(oldname, newname, overwrite)
+
+
+@export(v2=["io.gfile.join"])
+def join(path: Path, *paths: Path) -> str:
+    """The path made of several parts."""
+    return os.path.join(os.fsdecode(path), *map(os.fsdecode, paths))
+
+
+@export(v2=["io.gfile.get_registered_schemes"])
+def get_registered_schemes() -> list[str]:
+    """The schemes that paths may have."""
+    return ["", "file"]
+
+
+export_value(__name__, "GFile", "io.gfile.GFile", v1=["gfile.GFile", "gfile.Open"])
+export_value(__name__, "FastGFile", v1=["gfile.FastGFile"])
+for _name in "copy exists glob isdir listdir makedirs mkdir remove rename rmtree stat walk".split():
+    export_value(__name__, _name, f"io.gfile.{_name}")
