@@ -1,0 +1,1 @@
+"""The graph without numerics: dtypes, shapes, operations, graphs, dispatch, differentiation."""

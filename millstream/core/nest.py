@@ -1,0 +1,322 @@
+"""Nested structures of lists, tuples, named tuples, dicts and attrs classes, whose leaves are anything else.
+
+Dicts are read in the order of their sorted keys, so that equal dicts flatten alike. With `expand_composites`, objects
+of several tensors (those with `_to_components` and `_from_components`, such as sparse tensors) are structures too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from millstream.core.export import export
+
+
+@export("nest.is_nested")
+def is_nested(seq: Any) -> bool:
+    """Whether `seq` is a structure: a sequence that is no string, a mapping, or an instance of an attrs class."""
+    if isinstance(seq, (list, tuple, dict)):
+        return True
+    if isinstance(seq, (str, bytes, bytearray)):
+        return False
+    return isinstance(seq, (Sequence, Mapping)) or hasattr(type(seq), "__attrs_attrs__")
+
+
+is_sequence = is_nested
+
+
+def _is_structure(value: Any, expand_composites: bool) -> bool:
+    return is_nested(value) or (expand_composites and hasattr(value, "_to_components"))
+
+
+def _items(structure: Any) -> Iterator[tuple[Any, Any]]:
+    """The children of a structure with their keys, in order."""
+    if isinstance(structure, Mapping):
+        for key in _sorted_keys(structure):
+            yield key, structure[key]
+    elif hasattr(structure, "_fields") and isinstance(structure, tuple):
+        yield from zip(getattr(structure, "_fields"), structure, strict=True)  # noqa: B009 - not known to tuple
+    elif hasattr(type(structure), "__attrs_attrs__"):
+        for field in type(structure).__attrs_attrs__:
+            yield field.name, getattr(structure, field.name)
+    elif hasattr(structure, "_to_components"):
+        yield from enumerate(structure._to_components())
+    else:
+        yield from enumerate(structure)
+
+
+def _sorted_keys(mapping: Mapping[Any, Any]) -> list[Any]:
+    try:
+        return sorted(mapping)
+    except TypeError:
+        raise TypeError(f"nest only supports dicts with sortable keys; received {list(mapping)!r}") from None
+
+
+def _children(structure: Any) -> list[Any]:
+    return [value for _, value in _items(structure)]
+
+
+def _rebuilt(structure: Any, children: Sequence[Any]) -> Any:
+    """A structure of the same type and keys with other children."""
+    if isinstance(structure, Mapping):
+        values = dict(zip(_sorted_keys(structure), children, strict=True))
+        pairs = [(key, values[key]) for key in structure]
+        if isinstance(structure, defaultdict):
+            return type(structure)(structure.default_factory, pairs)
+        return type(structure)(pairs)  # type: ignore[call-arg]
+    if hasattr(structure, "_fields") or hasattr(type(structure), "__attrs_attrs__"):
+        return type(structure)(*children)
+    if hasattr(structure, "_from_components"):
+        return structure._from_components(list(children))
+    if isinstance(structure, range):
+        return list(children)
+    return type(structure)(children)
+
+
+@export("nest.flatten")
+def flatten(structure: Any, expand_composites: bool = False) -> list[Any]:
+    """The leaves of a structure as a list; of something that is no structure, that one thing.
+
+    Args:
+      structure: a structure, or a leaf.
+      expand_composites: takes sparse tensors and their like apart too.
+
+    Raises:
+      TypeError: a dict's keys cannot be sorted.
+
+    Example:
+      >>> tf.nest.flatten({"b": 1, "a": [2, (3, 4)]})
+      [2, 3, 4, 1]
+    """
+    if not _is_structure(structure, expand_composites):
+        return [structure]
+    return [leaf for child in _children(structure) for leaf in flatten(child, expand_composites)]
+
+
+@export("nest.pack_sequence_as")
+def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any], expand_composites: bool = False) -> Any:
+    """A structure like `structure` with the leaves of `flat_sequence`.
+
+    Args:
+      structure: the model.
+      flat_sequence: the new leaves, in the order of `flatten`.
+      expand_composites: puts sparse tensors and their like together too.
+
+    Raises:
+      TypeError: `flat_sequence` is no sequence.
+      ValueError: it has not as many elements as the model has leaves.
+    """
+    if not is_nested(flat_sequence):
+        raise TypeError(f"flat_sequence must be a sequence; received {flat_sequence!r}")
+    if not _is_structure(structure, expand_composites):
+        if len(flat_sequence) != 1:
+            raise ValueError(f"Structure is a scalar but len(flat_sequence) == {len(flat_sequence)} > 1")
+        return flat_sequence[0]
+    count = len(flatten(structure, expand_composites))
+    if count != len(flat_sequence):
+        raise ValueError(
+            f"Could not pack sequence. Structure had {count} elements, but flat_sequence had {len(flat_sequence)} "
+            f"elements.  Structure: {structure}, flat_sequence: {flat_sequence}."
+        )
+    return _packed(structure, iter(flat_sequence), expand_composites)
+
+
+def _packed(structure: Any, leaves: Iterator[Any], expand_composites: bool) -> Any:
+    if not _is_structure(structure, expand_composites):
+        return next(leaves)
+    return _rebuilt(structure, [_packed(child, leaves, expand_composites) for child in _children(structure)])
+
+
+@export("nest.map_structure")
+def map_structure(func: Callable[..., Any], *structure: Any, **kwargs: Any) -> Any:
+    """A structure of `func(x[0], x[1], …)` for the leaves that stand at the same place in each structure.
+
+    Args:
+      func: a function of as many arguments as there are structures.
+      *structure: structures of the same form.
+      **kwargs: `check_types=False`: sequences of different types match; `expand_composites`: see `flatten`.
+
+    Raises:
+      TypeError: `func` cannot be called, or the types of the structures differ.
+      ValueError: the structures differ, there is none, or another keyword is given.
+
+    Example:
+      >>> tf.nest.map_structure(lambda x, y: x + y, [1, (2, 3)], [4, (5, 6)])
+      [5, (7, 9)]
+    """
+    if not callable(func):
+        raise TypeError(f"func must be callable, got: {func}")
+    if not structure:
+        raise ValueError("Must provide at least one structure")
+    check_types, expand = kwargs.pop("check_types", True), kwargs.pop("expand_composites", False)
+    if kwargs:
+        raise ValueError(
+            f"Only valid keyword arguments are `check_types` and `expand_composites`, not: `{'`, `'.join(kwargs)}`"
+        )
+    for other in structure[1:]:
+        assert_same_structure(structure[0], other, check_types, expand)
+    columns = zip(*(flatten(item, expand) for item in structure), strict=True)
+    return _packed(structure[0], (func(*leaves) for leaves in columns), expand)
+
+
+@export("nest.assert_same_structure")
+def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expand_composites: bool = False) -> None:
+    """Checks that two structures have the same form.
+
+    Args:
+      nest1, nest2: structures or leaves.
+      check_types: False: a list matches a tuple, and named tuples match each other.
+      expand_composites: see `flatten`.
+
+    Raises:
+      ValueError: they are nested in different ways, or have different keys.
+      TypeError: a sequence of the one has another type than that of the other.
+    """
+    try:
+        _compare(nest1, nest2, check_types, expand_composites)
+    except (ValueError, TypeError) as error:
+        raise type(error)(
+            "The two structures don't have the same nested structure.\n\n"
+            f"First structure: {_shown(nest1)}\n\nSecond structure: {_shown(nest2)}\n\nMore specifically: {error}\n"
+            f"Entire first structure:\n{_outline(nest1)}\nEntire second structure:\n{_outline(nest2)}"
+        ) from None
+
+
+def _compare(first: Any, second: Any, check_types: bool, expand: bool) -> None:
+    structures = _is_structure(first, expand), _is_structure(second, expand)
+    if structures[0] != structures[1]:
+        nested, leaf = (first, second) if structures[0] else (second, first)
+        raise ValueError(f'Substructure "{_shown(nested)}" is a sequence, while substructure "{_shown(leaf)}" is not')
+    if not structures[0]:
+        return
+    if check_types and not _same_type(first, second):
+        raise TypeError(
+            "The two namedtuples don't have the same sequence type. "
+            f"First structure {_shown(first)} has type {type(first).__name__}, "
+            f"while second structure {_shown(second)} has type {type(second).__name__}"
+        )
+    if isinstance(first, Mapping) and isinstance(second, Mapping) and set(first) != set(second):
+        raise ValueError(
+            "The two dictionaries don't have the same set of keys. First structure has keys "
+            f"{_shown(list(first))}, while second structure has keys {_shown(list(second))}"
+        )
+    pairs = _children(first), _children(second)
+    if len(pairs[0]) != len(pairs[1]):
+        raise ValueError(
+            "The two structures don't have the same number of elements. "
+            f"First structure: {_shown(first)}. Second structure: {_shown(second)}"
+        )
+    for one, other in zip(*pairs, strict=True):
+        _compare(one, other, check_types, expand)
+
+
+def _same_type(first: Any, second: Any) -> bool:
+    """Whether two structures are of one type; any two mappings are, and named tuples of one name and fields."""
+    if type(first) is type(second) or (isinstance(first, Mapping) and isinstance(second, Mapping)):
+        return True
+    names = type(first).__name__ == type(second).__name__
+    return names and getattr(first, "_fields", 1) == getattr(second, "_fields", 2)
+
+
+def _shown(value: Any) -> str:
+    return f"type={type(value).__name__} str={value}"
+
+
+def _outline(structure: Any) -> str:
+    """The form of a structure with dots for leaves."""
+    if not is_nested(structure):
+        return "."
+    if isinstance(structure, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_outline(value)}" for key, value in _items(structure)) + "}"
+    if hasattr(structure, "_fields"):
+        fields = ", ".join(f"{key}={_outline(value)}" for key, value in _items(structure))
+        return f"{type(structure).__name__}({fields})"
+    body = ", ".join(map(_outline, _children(structure)))
+    return f"({body})" if isinstance(structure, tuple) else f"[{body}]"
+
+
+# --- Structures of which one is the upper part of the other ----------------------------------------------------------
+
+
+def assert_shallow_structure(shallow_tree: Any, input_tree: Any, check_types: bool = True) -> None:
+    """Checks that `shallow_tree` is the upper part of `input_tree`: whatever may be below its leaves.
+
+    Raises:
+      TypeError: a sequence matches a leaf or a sequence of another type.
+      ValueError: lengths or keys differ.
+    """
+    if not is_nested(shallow_tree):
+        return
+    if not is_nested(input_tree):
+        raise TypeError(
+            f"If shallow structure is a sequence, input must also be a sequence. Input has type: {type(input_tree)}."
+        )
+    if check_types and not _same_type(shallow_tree, input_tree):
+        raise TypeError(
+            "The two structures don't have the same sequence type. "
+            f"Input structure has type {type(input_tree)}, while shallow structure has type {type(shallow_tree)}."
+        )
+    if len(shallow_tree) != len(input_tree):
+        raise ValueError(
+            "The two structures don't have the same sequence length. "
+            f"Input structure has length {len(input_tree)}, while shallow structure has length {len(shallow_tree)}."
+        )
+    missing = sorted(set(shallow_tree) - set(input_tree)) if isinstance(shallow_tree, Mapping) else ()
+    if missing:
+        raise ValueError(
+            "The shallow_tree's keys are not a subset of the input_tree's keys. The shallow_tree has the following "
+            f"keys that are not in the input_tree: {missing}."
+        )
+    for shallow, deep in zip(_children(shallow_tree), _children(input_tree), strict=True):
+        assert_shallow_structure(shallow, deep, check_types)
+
+
+def flatten_up_to(shallow_tree: Any, input_tree: Any, check_types: bool = True) -> list[Any]:
+    """The parts of `input_tree` that stand at the leaves of `shallow_tree`; errors as `assert_shallow_structure`."""
+    assert_shallow_structure(shallow_tree, input_tree, check_types)
+    return _flat_up_to(shallow_tree, input_tree)
+
+
+def _flat_up_to(shallow: Any, deep: Any) -> list[Any]:
+    if not is_nested(shallow):
+        return [deep]
+    pairs = zip(_children(shallow), _children(deep), strict=True)
+    return [leaf for one, other in pairs for leaf in _flat_up_to(one, other)]
+
+
+def map_structure_up_to(shallow_tree: Any, func: Callable[..., Any], *inputs: Any, **kwargs: Any) -> Any:
+    """`map_structure` that goes down only as far as `shallow_tree`; the result has its form.
+
+    Raises:
+      ValueError: there are no inputs, or one does not match.
+      TypeError: a sequence matches a leaf or a sequence of another type.
+    """
+    if not inputs:
+        raise ValueError("Cannot map over no sequences")
+    columns = [flatten_up_to(shallow_tree, item, kwargs.get("check_types", True)) for item in inputs]
+    return pack_sequence_as(shallow_tree, [func(*leaves) for leaves in zip(*columns, strict=True)])
+
+
+def flatten_dict_items(dictionary: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A flat dict from a dict whose keys and values are structures: `{(4, 5): ("a", "b")}` gives `{4: "a", 5: "b"}`.
+
+    Raises:
+      TypeError: it is no dict.
+      ValueError: a key and its value are not of the same form, or a key comes twice.
+    """
+    if not isinstance(dictionary, Mapping):
+        raise TypeError("input must be a dictionary")
+    flat: dict[Any, Any] = {}
+    for key, value in dictionary.items():
+        keys, values = (flatten(key), flatten(value)) if is_nested(key) else ([key], [value])
+        if len(keys) != len(values):
+            raise ValueError(
+                f"Could not flatten dictionary. Key had {len(keys)} elements, but value had {len(values)} elements. "
+                f"Key: {keys}, value: {values}."
+            )
+        for one, item in zip(keys, values, strict=True):
+            if one in flat:
+                raise ValueError(f"Could not flatten dictionary: key {one} is not unique.")
+            flat[one] = item
+    return flat
