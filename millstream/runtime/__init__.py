@@ -1,0 +1,1 @@
+"""Running graphs: sessions, plans, compiled stages, the state of variables, devices."""

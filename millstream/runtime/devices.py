@@ -1,0 +1,106 @@
+"""Device names and the JAX devices that they stand for."""
+from __future__ import annotations
+
+from typing import Any
+
+from millstream.core import device, errors
+from millstream.core.operation import Operation
+from millstream.runtime import backend
+
+_LOCAL = "/job:localhost/replica:0/task:0"
+
+
+class DeviceAttributes:
+    """A device of a session, as `Session.list_devices` gives it.
+
+    Attributes:
+      name: the full name, such as `/job:localhost/replica:0/task:0/device:CPU:0`.
+      device_type: `CPU`, `GPU` or `TPU`.
+      memory_limit_bytes: the memory that programs may use; 0 where it is not known.
+    """
+
+    def __init__(self, name: str, device_type: str, memory_limit_bytes: int) -> None:
+        self.name = name
+        self.device_type = device_type
+        self.memory_limit_bytes = memory_limit_bytes
+        self.incarnation = 0
+
+    def __repr__(self) -> str:
+        return f"_DeviceAttributes({self.name}, {self.device_type}, {self.memory_limit_bytes}, {self.incarnation})"
+
+
+def jax_devices() -> dict[str, Any]:
+    """`CPU:0`, `GPU:0`, … → JAX device, of this process."""
+    jax = backend.jax()
+    found: dict[str, Any] = {}
+    names = {"cpu": "CPU", "gpu": "GPU", "cuda": "GPU", "rocm": "GPU", "tpu": "TPU"}
+    for item in (*jax.local_devices(), *jax.local_devices(backend="cpu")):
+        kind = names.get(item.platform, item.platform.upper())
+        if item not in found.values():
+            index = sum(name.startswith(kind + ":") for name in found)
+            found[f"{kind}:{index}"] = item
+    return found
+
+
+class Placer:
+    """Decides on which device each operation of a session runs.
+
+    Args:
+      soft: whether an operation whose device is missing, or has no kernel for it, runs elsewhere.
+      log_placement: whether to print a line for each operation.
+    """
+
+    def __init__(self, soft: bool, log_placement: bool) -> None:
+        self._soft = soft
+        self._log = log_placement
+        self._placed: dict[Operation, str] = {}
+
+    def __call__(self, op: Operation) -> str:
+        """The device of `op` as `CPU:0`, or the empty string for the default device.
+
+        Raises:
+          InvalidArgumentError: the device does not exist and soft placement is off.
+        """
+        found = self._placed.get(op)
+        if found is None:
+            found = self._placed[op] = self._place(op)
+            if self._log:
+                print(f"{op.name}: ({op.type}): {_LOCAL}/device:{found or 'CPU:0'}")
+        return found
+
+    def _place(self, op: Operation) -> str:
+        if not op.device:
+            return ""
+        wanted = device.parse(op.device)
+        kind = (wanted.device_type or "CPU").upper()
+        name = f"{kind}:{wanted.device_index or 0}"
+        if name == "CPU:0" and wanted.job in (None, "localhost"):
+            return "" if not backend.is_loaded() or _default_is_cpu() else name
+        known = jax_devices()
+        if name in known and wanted.job in (None, "localhost"):
+            return name
+        if self._soft:
+            return ""
+        available = ", ".join(f"{_LOCAL}/device:{item}" for item in known)
+        message = errors.format_message(
+            f"Cannot assign a device for operation {op.name}: {{{{node {op.name}}}}} was explicitly assigned to "
+            f"{op.device} but available devices are [ {available} ]. Make sure the device specification refers to a "
+            "valid device.",
+            defined_at=op.defined_at,
+            hint="Set `allow_soft_placement=True` in the session's ConfigProto to run it elsewhere.",
+        )
+        raise errors.InvalidArgumentError(None, op, message)
+
+
+def _default_is_cpu() -> bool:
+    return bool(backend.jax().default_backend() == "cpu")
+
+
+def list_devices() -> list[DeviceAttributes]:
+    """All devices of this process."""
+    found = []
+    for name, item in jax_devices().items():
+        stats = item.memory_stats() if hasattr(item, "memory_stats") else None
+        limit = int((stats or {}).get("bytes_limit", 0))
+        found.append(DeviceAttributes(f"{_LOCAL}/device:{name}", name.split(":")[0], limit))
+    return found

@@ -1,0 +1,225 @@
+"""Where the variables and random streams of a session live."""
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from millstream.core import errors
+from millstream.core.opdef import DEAD
+from millstream.core.operation import Operation
+from millstream.ops.state_ops import scatter_rows
+from millstream.runtime.variables import VariableHandle, uninitialized
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Key = tuple[str, str]
+_MASK64 = (1 << 64) - 1
+
+
+class Stream:
+    """The Philox stream of one random operation in one session: its key, and how far it has been used."""
+
+    __slots__ = ("key", "counter")
+
+    def __init__(self, seed: int, seed2: int) -> None:
+        if seed == 0 and seed2 == 0:
+            seed, seed2 = secrets.randbits(64), secrets.randbits(64)
+        self.key = seed & _MASK64
+        self.counter = (seed2 & _MASK64) << 64
+
+    def take(self, blocks: int) -> int:
+        """The 128-bit counter of the next block; moves on by `blocks`."""
+        counter = self.counter
+        self.counter = (counter + blocks) & ((1 << 128) - 1)
+        return counter
+
+
+class State:
+    """The variables of a session by (container, name), and its random streams by operation name.
+
+    `lock` is held while arrays are gathered, a stage is dispatched and new arrays are put back, because a stage may
+    take over (donate) the arrays of the variables that it writes.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.values: dict[Key, Any] = {}
+        self.streams: dict[str, Stream] = {}
+        self.resources: dict[Hashable, Any] = {}
+        self._waited_for: set[Future[Any]] = set()
+        self._closed = False
+        self._waiting_lock = threading.Lock()
+
+    def stream(self, op: Operation, seed: int, seed2: int) -> Stream:
+        """The random stream of an operation."""
+        found = self.streams.get(op.name)
+        if found is None:
+            found = self.streams[op.name] = Stream(seed, seed2)
+        return found
+
+    def resource(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The session's object of that key (a queue, a table, a reader), made on first use."""
+        with self.lock:
+            if key not in self.resources:
+                self.resources[key] = make()
+            return self.resources[key]
+
+    def commit(self, overlay: Overlay) -> None:
+        """Lets other runs see what a run has assigned."""
+        if overlay.changed:
+            self.values.update(overlay.changed)
+            overlay.changed.clear()
+
+    def wait(self, futures: list[Future[Any]], overlay: Overlay) -> None:
+        """Waits until all are done or one has failed; those that are not done then are cancelled.
+
+        Other runs go on meanwhile, for it may be they that are waited for. So what this run has assigned is
+        committed first.
+
+        Raises:
+          DeadlineExceededError: the run's time is over.
+        """
+        if all(future.done() for future in futures):
+            return
+        self.commit(overlay)
+        self.lock.release()
+        try:
+            self._wait(futures, overlay.deadline)
+        finally:
+            self.lock.acquire()
+
+    def _wait(self, futures: list[Future[Any]], deadline: float | None) -> None:
+        from concurrent.futures import FIRST_EXCEPTION, wait
+
+        with self._waiting_lock:
+            self._waited_for.update(futures)
+            closed = self._closed
+        late = False
+        try:
+            if not closed:
+                timeout = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                done, missing = wait(futures, timeout, FIRST_EXCEPTION)
+                late = bool(missing) and all(future.exception() is None for future in done)
+        finally:
+            for future in futures:
+                future.cancel()  # does nothing to those that are done
+            with self._waiting_lock:
+                self._waited_for.difference_update(futures)
+        if late:
+            raise errors.DeadlineExceededError(None, None, "Timed out waiting for notification")
+
+    def close(self) -> None:
+        """Frees all; runs that wait for something fail with CancelledError."""
+        with self._waiting_lock:
+            self._closed = True
+            waited_for = list(self._waited_for)
+        for future in waited_for:
+            future.cancel()
+        self.values.clear()
+        self.streams.clear()
+        self.resources.clear()
+
+
+class Overlay:
+    """The variables as one run sees them: what it has assigned so far over the session's state.
+
+    A run of several steps commits at its end, so that one that fails in between changes nothing. `pending` holds
+    arrays that are ready when the run's programs are done with what they were given.
+    """
+
+    __slots__ = ("base", "changed", "pending", "deadline")
+
+    def __init__(self, base: dict[Key, Any], deadline: float | None = None) -> None:
+        self.base = base
+        self.deadline = deadline
+        self.changed: dict[Key, Any] = {}
+        self.pending: list[Any] = []
+
+    def get(self, key: Key) -> Any:
+        """The current array, or None."""
+        changed = self.changed
+        return changed[key] if key in changed else self.base.get(key)
+
+
+class RowUpdate:
+    """A variable's value of which some rows are still to be combined with others (`scatter_rows`)."""
+
+    __slots__ = ("base", "method", "indices", "rows")
+
+    def __init__(self, base: Any, method: str, indices: Any, rows: Any) -> None:
+        self.base = base
+        self.method = method
+        self.indices = indices
+        self.rows = rows
+
+    def applied(self) -> Any:
+        """The value with the rows."""
+        return scatter_rows(None, self.method, self.base, self.indices, self.rows)
+
+    def applied_if(self, passed: Any) -> Any:
+        """The value with the rows where `passed` holds, else without: they go out of range then and are dropped."""
+        from jax import numpy as jnp
+
+        indices = jnp.where(passed, self.indices, self.base.shape[0])
+        return scatter_rows(jnp, self.method, self.base, indices, self.rows)
+
+
+class StateService:
+    """The `state` argument of kernels: variables by handle. Values are arrays or tracers, as `variables` holds them."""
+
+    __slots__ = ("variables", "assigned", "op")
+
+    def __init__(self, variables: dict[Key, Any], assigned: dict[Key, Any], op: Operation) -> None:
+        self.variables = variables
+        self.assigned = assigned
+        self.op = op
+
+    @staticmethod
+    def variable(container: str, name: str, dtype: Any, shape: Any) -> VariableHandle:
+        """The handle of a variable."""
+        return VariableHandle(container, name, dtype, shape)
+
+    def read(self, handle: VariableHandle) -> Any:
+        """The variable's value.
+
+        Raises:
+          FailedPreconditionError: it has none.
+        """
+        if handle is DEAD:
+            return DEAD
+        key = handle.key
+        value = self.assigned[key] if key in self.assigned else self.variables.get(key)
+        if value is None:
+            raise uninitialized(handle, self.op)
+        return value
+
+    def assign(self, handle: VariableHandle, value: Any) -> None:
+        """Sets the variable's value, of its own dtype."""
+        dtype = np.dtype(handle.dtype.as_numpy_dtype)
+        if dtype.names is None and value.dtype != dtype:
+            value = value.astype(dtype)
+        self.assigned[handle.key] = value
+
+    def assign_rows(self, handle: VariableHandle, method: str, indices: Any, rows: Any) -> None:
+        """Combines rows of the variable with others (`scatter_rows`); compiled, rows out of range are dropped."""
+        update = RowUpdate(self.read(handle), method, indices, rows)
+        put_off = getattr(self.assigned, "put_off", None)
+        if put_off is None:
+            self.assign(handle, update.applied())
+        else:
+            put_off(handle.key, update)
+
+    def is_initialized(self, handle: VariableHandle) -> bool:
+        """Whether the variable has a value."""
+        key = handle.key
+        return (self.assigned[key] if key in self.assigned else self.variables.get(key)) is not None
+
+    def forget(self, handle: VariableHandle) -> None:
+        """Takes the variable's value away."""
+        self.assigned[handle.key] = None

@@ -1,0 +1,109 @@
+"""Which variable a reference or resource stands for, and what an operation does with it."""
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any, NamedTuple
+
+from millstream.core import errors, opdef
+from millstream.core.dtypes import DType, resource
+from millstream.core.operation import Operation
+from millstream.core.tensor import Tensor
+
+
+class VariableHandle(NamedTuple):
+    """A variable of a session: kernels pass it to `state.read` and `state.assign`."""
+
+    container: str
+    name: str
+    dtype: DType
+    shape: tuple[int | None, ...] | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The place in a session's state."""
+        return self.container, self.name
+
+
+class Access(NamedTuple):
+    """One use of a variable by an operation."""
+
+    handle: VariableHandle
+    writes: bool
+
+
+class _HandleMaker:
+    """The `state` service for kernels that only make a handle."""
+
+    @staticmethod
+    def variable(container: str, name: str, dtype: DType, shape: Any) -> VariableHandle:
+        return VariableHandle(container, name, dtype, shape)
+
+
+def handle_of(tensor: Tensor) -> VariableHandle | None:
+    """The variable that a reference or resource tensor stands for; None where it is some other resource."""
+    op = tensor.op
+    while op.inputs:
+        source = next((t for t in op.inputs if t.dtype.is_ref or t.dtype is resource), None)
+        if source is None:
+            return None
+        op = source.op
+    return make_handle(op) if "state" in op.definition.kernel_services else None
+
+
+def make_handle(op: Operation) -> VariableHandle:
+    """The handle that a `VariableV2` or `VarHandleOp` node makes."""
+    definition = op.definition
+    attrs = {name: op.attrs[name] for name in definition.kernel_attrs}
+    services = {"state": _HandleMaker, "node": op}
+    return definition.kernel(None, **attrs, **{name: services[name] for name in definition.kernel_services})
+
+
+def variable_accesses(op: Operation, fed: Container[Tensor] = ()) -> list[Access]:
+    """The variables that an operation reads or writes, other than through fed tensors.
+
+    Raises:
+      InvalidArgumentError: a fed value stands where the operation takes the variable itself.
+    """
+    found: list[Access] = []
+    if not any(tensor.dtype.is_ref or tensor.dtype is resource for tensor in op.inputs):
+        return found
+    definition = op.definition
+    places = opdef.argument_slices(definition.inputs, op.attrs)
+    for spec, place in zip(definition.inputs, places, strict=True):
+        for tensor in op.inputs[place] if isinstance(place, slice) else (op.inputs[place],):
+            if tensor in fed:
+                _check_fed(op, tensor, spec.is_ref)
+            elif tensor.dtype.is_ref or tensor.dtype is resource:
+                handle = handle_of(tensor)
+                if handle is not None:
+                    found.append(Access(handle, spec.name in definition.writes))
+    return found
+
+
+def _check_fed(op: Operation, tensor: Tensor, takes_ref: bool) -> None:
+    if takes_ref:
+        name = tensor.dtype.base_dtype.short_name
+        message = errors.format_message(
+            f"Input {op.inputs.index(tensor)} of node {op.name} was passed {name} from {tensor.name} incompatible with "
+            f"expected {name}_ref.",
+            defined_at=op.defined_at,
+            hint="A value was fed for a variable that this operation changes.",
+        )
+        raise errors.InvalidArgumentError(None, op, message)
+
+
+def uninitialized(handle: VariableHandle, node: Operation | None) -> errors.OpError:
+    """The error for reading a variable that has no value."""
+    sentence = f"Attempting to use uninitialized value {handle.name}"
+    if node is not None and any(tensor.dtype is resource for tensor in node.inputs):
+        sentence = (
+            f"Error while reading resource variable {handle.name} from Container: {handle.container or 'localhost'}. "
+            "This could mean that the variable was uninitialized."
+        )
+    message = errors.format_message(
+        sentence,
+        received=f"Read by {node.name} (op: {node.type})." if node is not None else "",
+        defined_at=node.defined_at if node is not None else "",
+        hint="Run its initializer first, for example `sess.run(tf.global_variables_initializer())`.",
+    )
+    return errors.FailedPreconditionError(None, node, message)
