@@ -1,0 +1,1 @@
+"""`tf.losses`: losses, their weights and reductions, and the collections that they are kept in."""

@@ -1,0 +1,1 @@
+"""What programs use besides tensors: command-line flags, the entry point, logging."""

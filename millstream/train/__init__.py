@@ -1,0 +1,1 @@
+"""Training: optimisers, learning rates, moving averages, the global step."""
