@@ -1,0 +1,66 @@
+"""The `millstream` command: runs TensorFlow programs unmodified, and says what they would miss."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from millstream import __version__
+
+EPILOG = """examples:
+  millstream run train.py --steps 1000    runs a program that says `import tensorflow as tf`
+  millstream run -v -m package.train      a module, and says for which TensorFlow it was written
+  millstream check train.py               lists the tf.* names that it uses and those that are missing
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code."""
+    arguments = parser().parse_args(argv)
+    if arguments.command == "check":
+        from millstream.cli.check import check
+
+        return check(arguments.programs, arguments.api, arguments.lacking)
+    from millstream.cli.run import run
+
+    return run(arguments.program, arguments.arguments, arguments.api, arguments.module, arguments.verbose)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        "millstream", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument("--version", action="version", version=f"millstream {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,check}")
+    _add_run(commands.add_parser("run", help="run a TensorFlow program unmodified"))
+    _add_check(commands.add_parser("check", help="list the tf.* names that programs use and those missing"))
+    return top
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.description = "Runs a program written with `import tensorflow as tf`, unmodified."
+    _add_api(command)
+    command.add_argument("-v", "--verbose", action="store_true", help="say the chosen version and the reason")
+    command.add_argument("-m", dest="module", action="store_true", help="PROGRAM is the name of a module")
+    command.add_argument("program", help="a Python file, or a folder or zip file with a __main__.py")
+    command.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="...", help="the program's own arguments"
+    )
+
+
+def _add_check(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Lists the tf.* names that programs use and which of them Millstream lacks, without running "
+        "anything. Exit code 1: some are lacking; 2: a file cannot be read."
+    )
+    _add_api(command)
+    command.add_argument("--lacking", action="store_true", help="list only the names that are lacking")
+    command.add_argument("programs", nargs="+", metavar="program", help="a Python file")
+
+
+def _add_api(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--api",
+        choices=("auto", "1", "2"),
+        default="auto",
+        help="the TensorFlow that the program was written for (default: auto, by the names that it uses)",
+    )

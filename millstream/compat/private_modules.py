@@ -1,0 +1,240 @@
+"""Where the names of TensorFlow's private modules are found in Millstream: one table.
+
+Programs import private modules such as `tensorflow.python.ops.math_ops`.  A key is the module's path below
+`tensorflow.python`; its value says where a name is looked up, in this order:
+
+    tf, tf.nn, ...          a public namespace of the installed API; a key with just one of these and a star
+                            stands for its sub-modules too
+    millstream.x.y, inspect a module
+    name=tf.a.b             one name that is called otherwise in public
+
+The `gen_*_ops` modules need no row: their functions are the raw operations.  A name with a suffix such as
+`_v1` or `V2` that is not found is looked up without it in that version's public namespaces.
+"""
+from __future__ import annotations
+
+PYTHON = {
+    "": "tf",
+    # framework
+    "framework.constant_op": "tf",
+    "framework.convert_to_constants": "tf.graph_util tf",
+    "framework.device": "tf millstream.core.device",
+    "framework.device_spec": "tf millstream.core.device",
+    "framework.dtypes": "tf tf.dtypes millstream.core.dtypes",
+    "framework.errors": "tf.errors tf millstream.core.errors",
+    "framework.errors_impl": "tf.errors tf millstream.core.errors",
+    "framework.function": "tf",
+    "framework.graph_io": "tf.io tf.train",
+    "framework.graph_util": "tf.graph_util",
+    "framework.graph_util_impl": "tf.graph_util",
+    "framework.importer": "tf tf.graph_util",
+    "framework.indexed_slices": "tf millstream.core.indexed_slices",
+    "framework.load_library": "tf",
+    "framework.meta_graph": "tf.train",
+    "framework.ops": "tf millstream.core.graph millstream.core.convert millstream.core.conversion",
+    "framework.random_seed": "tf tf.random",
+    "framework.smart_cond": "millstream.compat.utilities",
+    "framework.sparse_tensor": "tf tf.sparse",
+    "framework.tensor_shape": "tf tf.compat millstream.core.shapes",
+    "framework.tensor_spec": "tf",
+    "framework.tensor_util": """
+        tf MakeNdarray=tf.make_ndarray millstream.core.static_values""",
+    "framework.test_util": "tf.test TensorFlowTestCase=tf.test.TestCase",
+    "framework.type_spec": "tf",
+    "framework.versions": "tf.version tf",
+    # ops
+    "ops.array_ops": "tf tf.manip tf.nn tf.image tf.quantization",
+    "ops.bitwise_ops": "tf.bitwise",
+    "ops.candidate_sampling_ops": "tf.nn tf.random",
+    "ops.check_ops": "tf tf.debugging tf.math",
+    "ops.clip_ops": "tf",
+    "ops.confusion_matrix": "tf tf.math",
+    "ops.control_flow_ops": "tf tf.debugging millstream.ops.control_flow_ops",
+    "ops.critical_section_ops": "tf",
+    "ops.ctc_ops": "tf.nn",
+    "ops.custom_gradient": "tf",
+    "ops.data_flow_ops": "tf tf.queue tf.io tf.sparse",
+    "ops.distributions": "tf.distributions",
+    "ops.distributions.distributions": "tf.distributions",
+    "ops.embedding_ops": "tf.nn",
+    "ops.functional_ops": "tf",
+    "ops.gradient_checker": "tf.test",
+    "ops.gradients": "tf",
+    "ops.gradients_impl": "tf millstream.core.gradients",
+    "ops.histogram_ops": "tf",
+    "ops.image_ops": "tf.image tf.io",
+    "ops.image_ops_impl": "tf.image tf.io",
+    "ops.init_ops": """
+        tf tf.initializers identity_initializer=tf.initializers.identity millstream.ops.init_ops""",
+    "ops.initializers_ns": "tf.initializers",
+    "ops.io_ops": "tf tf.io",
+    "ops.linalg_ops": "tf tf.linalg",
+    "ops.linalg": "tf.linalg",
+    "ops.linalg.linalg": "tf.linalg",
+    "ops.logging_ops": "tf",
+    "ops.lookup_ops": "tf tf.lookup tf.lookup.experimental tf.initializers",
+    "ops.losses": "tf.losses",
+    "ops.losses.losses": "tf.losses",
+    "ops.losses.losses_impl": "tf.losses",
+    "ops.losses.util": "tf.losses",
+    "ops.manip_ops": "tf tf.manip",
+    "ops.map_fn": "tf",
+    "ops.math_ops": """
+        tf tf.math tf.linalg tf.dtypes tf.debugging tf.nn floor_mod=tf.floormod neg=tf.negative
+        next_after=tf.math.nextafter real_div=tf.realdiv sparse_mat_mul=tf.sparse_matmul
+        truncate_div=tf.truncatediv truncate_mod=tf.truncatemod""",
+    "ops.metrics": "tf.metrics",
+    "ops.metrics_impl": "tf.metrics",
+    "ops.nn": "tf.nn tf.math tf.random tf",
+    "ops.nn_impl": "tf.nn tf.linalg tf.math",
+    "ops.nn_ops": "tf.nn tf.math",
+    "ops.numerics": "tf tf.debugging",
+    "ops.parsing_ops": "tf tf.io",
+    "ops.partitioned_variables": "tf",
+    "ops.random_ops": "tf tf.random tf.image",
+    "ops.resource_variable_ops": "tf millstream.core.resource_variables",
+    "ops.rnn": "tf.nn",
+    "ops.rnn_cell": "tf.nn.rnn_cell",
+    "ops.rnn_cell_impl": "tf.nn.rnn_cell",
+    "ops.script_ops": "tf",
+    "ops.session_ops": "tf",
+    "ops.sets": "tf.sets",
+    "ops.signal": "tf.signal",
+    "ops.signal.signal": "tf.signal",
+    "ops.sort_ops": "tf",
+    "ops.sparse_ops": "tf tf.io tf.sparse",
+    "ops.special_math_ops": "tf tf.math tf.linalg",
+    "ops.spectral_ops": "tf.signal tf.spectral",
+    "ops.standard_ops": "tf tf.math tf.debugging tf.io tf.linalg",
+    "ops.state_ops": "tf millstream.ops.state_ops",
+    "ops.stateless_random_ops": """
+        tf.random stateless_random_uniform=tf.random.stateless_uniform
+        stateless_random_normal=tf.random.stateless_normal""",
+    "ops.string_ops": """
+        tf tf.strings tf.io tf.dtypes string_format=tf.strings.format string_length=tf.strings.length
+        string_lower=tf.strings.lower string_upper=tf.strings.upper""",
+    "ops.summary_ops_v2": "tf.summary",
+    "ops.template": "tf",
+    "ops.tensor_array_ops": "tf",
+    "ops.variable_scope": "tf millstream.core.variable_scope",
+    "ops.variables": "tf millstream.core.variables",
+    # running
+    "client.client_lib": "tf tf.errors",
+    "client.device_lib": "list_local_devices=millstream.runtime.devices.list_devices",
+    "client.session": "tf millstream.runtime.session",
+    "client.timeline": "millstream.compat.timeline",
+    "eager.backprop": "tf",
+    "eager.context": "tf tf.config.experimental millstream.core.context",
+    "eager.def_function": "tf",
+    "eager.function": "tf",
+    # training
+    **dict.fromkeys(
+        """
+        training.adadelta training.adagrad training.adagrad_da training.adam training.basic_loops
+        training.checkpoint_management training.checkpoint_utils training.coordinator training.device_setter
+        training.ftrl training.gradient_descent training.input training.learning_rate_decay training.momentum
+        training.monitored_session training.optimizer training.proximal_adagrad
+        training.proximal_gradient_descent training.queue_runner training.queue_runner_impl training.rmsprop
+        training.saver training.server_lib training.session_manager training.session_run_hook
+        training.supervisor training.sync_replicas_optimizer training.warm_starting_util
+        """.split(),
+        "tf.train",
+    ),
+    "training.basic_session_run_hooks": "tf.train tf.summary",
+    "training.moving_averages": "tf.train millstream.train.moving_averages",
+    "training.slot_creator": "millstream.train.slot_creator",
+    "training.summary_io": "tf.train tf.summary SummaryWriter=tf.summary.FileWriter",
+    "training.training": "tf.train tf.io",
+    "training.training_util": "tf.train",
+    # files, formats
+    "lib.io.file_io": """
+        FileIO=tf.gfile.GFile file_exists=tf.gfile.Exists delete_file=tf.gfile.Remove
+        get_matching_files=tf.gfile.Glob create_dir=tf.gfile.MkDir recursive_create_dir=tf.gfile.MakeDirs
+        copy=tf.gfile.Copy rename=tf.gfile.Rename
+        delete_recursively=tf.gfile.DeleteRecursively is_directory=tf.gfile.IsDirectory
+        list_directory=tf.gfile.ListDirectory walk=tf.gfile.Walk stat=tf.gfile.Stat""",
+    "lib.io.python_io": "tf.io tf.python_io",
+    "lib.io.tf_record": "tf.io tf.python_io",
+    "saved_model": "tf.saved_model*",
+    "saved_model.builder_impl": "tf.saved_model.builder tf.saved_model",
+    "saved_model.loader_impl": "tf.saved_model.loader tf.saved_model",
+    "saved_model.signature_def_utils_impl": "tf.saved_model.signature_def_utils tf.saved_model",
+    "saved_model.utils_impl": "tf.saved_model.utils tf.saved_model",
+    "saved_model.simple_save": "tf.saved_model",
+    "summary": "tf.summary",
+    "summary.summary": "tf.summary tf",
+    "summary.summary_iterator": "tf.train",
+    "summary.writer.writer": "tf.summary",
+    "summary.writer.writer_cache": "tf.summary",
+    # platform, util
+    "platform.app": "tf.app",
+    "platform.flags": "tf.flags absl.flags",
+    "platform.gfile": "tf.gfile tf.io.gfile",
+    "platform.googletest": "tf.test",
+    "platform.resource_loader": "tf.resource_loader",
+    "platform.sysconfig": "tf.sysconfig",
+    "platform.test": "tf.test",
+    "platform.tf_logging": "tf.logging tf",
+    "util.all_util": "millstream.compat.utilities",
+    "util.compat": "tf.compat",
+    "util.deprecation": "millstream.compat.utilities",
+    "util.lazy_loader": "millstream.compat.utilities",
+    "util.nest": "tf.nest millstream.core.nest",
+    "util.tf_contextlib": "contextlib",
+    "util.tf_export": "millstream.compat.utilities",
+    "util.tf_inspect": "inspect",
+    # larger parts, with their sub-modules
+    "autograph": "tf.autograph*",
+    "data": "tf.data*",
+    "data.ops.dataset_ops": "tf.data Iterator=tf.data.Iterator",
+    "data.ops.iterator_ops": "tf.data",
+    "data.ops.readers": "tf.data",
+    "distribute": "tf.distribute*",
+    "estimator": "tf.estimator*",
+    "feature_column": "tf.feature_column*",
+    "feature_column.feature_column": "tf.feature_column",
+    "feature_column.feature_column_lib": "tf.feature_column",
+    "feature_column.feature_column_v2": "tf.feature_column",
+    "keras": "tf.keras*",
+    "layers": "tf.layers*",
+    "layers.base": "tf.layers",
+    "layers.convolutional": "tf.layers",
+    "layers.core": "tf.layers",
+    "layers.layers": "tf.layers",
+    "layers.normalization": "tf.layers",
+    "layers.pooling": "tf.layers",
+    "profiler": "tf.profiler*",
+}
+
+# Modules outside of `tensorflow.python`.
+OTHERS = {
+    "examples.tutorials.mnist.input_data": "millstream.compat.mnist",
+    "contrib.learn.python.learn.datasets.mnist": "millstream.compat.mnist",
+    "contrib.learn.python.learn.datasets.base": "millstream.compat.mnist",
+    "contrib.learn.datasets.mnist": "millstream.compat.mnist",
+}
+
+# Generated protobuf modules: each gives all messages and enums, wherever TensorFlow declares them.
+PROTOBUF = """
+    contrib.tensorboard.plugins.projector.projector_config_pb2
+    core.example.example_pb2 core.example.feature_pb2
+    core.framework.allocation_description_pb2 core.framework.attr_value_pb2 core.framework.function_pb2
+    core.framework.graph_pb2 core.framework.node_def_pb2 core.framework.op_def_pb2
+    core.framework.resource_handle_pb2 core.framework.step_stats_pb2 core.framework.summary_pb2
+    core.framework.tensor_pb2 core.framework.tensor_description_pb2 core.framework.tensor_shape_pb2
+    core.framework.tensor_slice_pb2 core.framework.types_pb2 core.framework.variable_pb2
+    core.framework.versions_pb2
+    core.protobuf.cluster_pb2 core.protobuf.config_pb2 core.protobuf.control_flow_pb2
+    core.protobuf.error_codes_pb2 core.protobuf.meta_graph_pb2 core.protobuf.queue_runner_pb2
+    core.protobuf.rewriter_config_pb2 core.protobuf.saved_model_pb2 core.protobuf.saved_object_graph_pb2
+    core.protobuf.saver_pb2 core.protobuf.struct_pb2 core.protobuf.tensor_bundle_pb2
+    core.protobuf.tensorflow_server_pb2 core.protobuf.trackable_object_graph_pb2
+    core.lib.core.error_codes_pb2 core.util.event_pb2
+    python.training.checkpoint_state_pb2
+""".split()
+
+SOURCES = {
+    **{f"python.{path}".rstrip("."): words for path, words in PYTHON.items()},
+    **OTHERS,
+    **dict.fromkeys(PROTOBUF, "millstream.io.proto"),
+}

@@ -1,0 +1,1 @@
+"""The public names: which TensorFlow has, which Millstream has, and what a missing one says."""
