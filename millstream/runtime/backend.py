@@ -33,6 +33,9 @@ def _load() -> ModuleType:
     import jax as module
 
     module.config.update("jax_enable_x64", True)
+    quiet = logging.getLogger("jax")
+    if quiet.level == logging.NOTSET:  # what JAX looked for and did not find is no news to a TensorFlow program
+        quiet.setLevel(logging.WARNING)
     _configure_cache(module)
     return module
 
