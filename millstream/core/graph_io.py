@@ -265,7 +265,7 @@ def write_graph(graph_or_graph_def: Any, logdir: str, name: str, as_text: bool =
       The file's path.
     """
     import os
-    import tempfile
+    import secrets
 
     message = graph_or_graph_def.as_graph_def() if isinstance(graph_or_graph_def, Graph) else graph_or_graph_def
     if as_text:
@@ -276,10 +276,15 @@ def write_graph(graph_or_graph_def: Any, logdir: str, name: str, as_text: bool =
         content = message.SerializeToString(deterministic=True)
     os.makedirs(logdir, exist_ok=True)
     path = os.path.join(logdir, name)
-    handle, temporary = tempfile.mkstemp(dir=logdir)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary = f"{path}.{secrets.token_hex(8)}"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
     return path

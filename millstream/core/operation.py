@@ -129,6 +129,7 @@ class Operation:
         from millstream.core import graph_io
 
         self.attrs = {**self.attrs, name: graph_io.plain_attr(value)}
+        self.graph.structure_changed()
 
     def _add_control_inputs(self, operations: Sequence[Operation]) -> None:
         """Adds control inputs after the fact."""

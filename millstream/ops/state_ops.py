@@ -422,11 +422,11 @@ def count_up_to(ref: Any, limit: int, name: str | None = None) -> Any:
 
 
 @export(v1=["is_variable_initialized"])
-def is_variable_initialized(ref: Any, name: str | None = None) -> Any:
+def is_variable_initialized(variable: Any, name: str | None = None) -> Any:
     """Whether a variable has a value: a bool scalar."""
-    if _is_resource(ref):
-        return var_is_initialized_op(ref.handle, name=name)
-    return is_variable_initialized_op(ref, name=name)
+    if _is_resource(variable):
+        return var_is_initialized_op(variable.handle, name=name)
+    return is_variable_initialized_op(variable, name=name)
 
 
 def _scatter_endpoint(suffix: str, what: str) -> Callable[..., Any]:

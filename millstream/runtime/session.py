@@ -198,7 +198,7 @@ class BaseSession:
         graph = self._graph
         try:
             fed = feed_dict.keys() if feed_dict else ()
-            key = (cache_key(fetches), graph._next_id, graph._structure_version, *fed)
+            key = (cache_key(fetches), graph._structure_version, *fed)
             found = self._runners.get(key)
         except (TypeError, AttributeError):  # something that cannot be hashed, or is no feed dictionary
             found = None
@@ -224,19 +224,19 @@ class BaseSession:
         tensors = [feeds.feed_tensor(graph, key) for key, _ in pairs]
         if len(set(tensors)) != len(tensors):
             raise ValueError("A tensor is fed twice: " + ", ".join(tensor.name for tensor in tensors))
-        version = (graph._next_id, graph._structure_version)
+        version = graph._structure_version  # new operations do not change what a plan needs
         fetch_map = FetchMap(graph, fetches)
         runner = self._runner(fetch_map, tensors, version)
         if len(pairs) == len(feed_dict) and not any(isinstance(key, tuple) for key in feed_dict):
             try:
-                key = (cache_key(fetches), *version, *feed_dict)
+                key = (cache_key(fetches), version, *feed_dict)
                 with self._lock:
                     self._runners[key] = (fetch_map, runner)
             except TypeError:
                 pass  # something that cannot be hashed: planned anew each time
         return fetch_map, runner, [value for _, value in pairs]
 
-    def _runner(self, fetch_map: FetchMap, fed: list[Tensor], version: tuple[int, int]) -> _Runner:
+    def _runner(self, fetch_map: FetchMap, fed: list[Tensor], version: int) -> _Runner:
         key = (tuple(fetch_map.tensors), tuple(fetch_map.targets), tuple(fed), version)
         with self._lock:
             found = self._compiled.get(key)
@@ -274,7 +274,7 @@ class BaseSession:
             raise TypeError("`feed_list` must be a list or tuple.")
         fed = [feeds.feed_tensor(self._graph, key) for key in feed_list or ()]
         fetch_map = FetchMap(self._graph, fetches)
-        runner = self._runner(fetch_map, fed, (self._graph._next_id, self._graph._structure_version))
+        runner = self._runner(fetch_map, fed, self._graph._structure_version)
 
         def call(*args: Any, options: Any = None, run_metadata: Any = None) -> Any:
             if self._closed:

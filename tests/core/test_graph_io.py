@@ -146,6 +146,24 @@ def test_write_graph(graph, tmp_path, as_text):
     assert os.listdir(tmp_path / "new") == ["graph.pb"]
 
 
+def test_write_graph_leaves_nothing_half_done(graph, tmp_path, monkeypatch):
+    tf.constant(1.0, name="c")
+    path = Path(tf.train.write_graph(graph, str(tmp_path), "graph.pb"))
+    (tmp_path / "plain").write_text("")
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    before = path.read_bytes()
+    tf.constant(2.0, name="d")
+
+    def fail(*_):
+        raise OSError("full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="full"):
+        tf.train.write_graph(graph, str(tmp_path), "graph.pb")
+    assert path.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["graph.pb", "plain"]
+
+
 # --- Graphs of TensorFlow 1.15 ----------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,34 @@ def test_a_training_loop_is_compiled_once(session):
     assert traces(session) == 1
 
 
+def test_a_graph_that_grows_is_not_compiled_anew(session):
+    """A program that adds operations in its loop, by mistake or not, still runs at its speed."""
+    x = tf.placeholder(tf.float32, [3])
+    v = tf.Variable(tf.zeros([3]))
+    update = v.assign_add(tf.exp(x)).op
+    session.run(v.initializer)
+    for _ in range(4):
+        session.run(update, {x: np.zeros(3)})
+        session.run(v.value())
+        tf.constant(1.0)
+    assert traces(session) == 1
+    assert session.run(v).tolist() == [4.0] * 3
+
+
+def test_a_graph_that_is_rewired_is_planned_anew(session):
+    x, y = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
+    z = tf.exp(x)
+    assert session.run(z, {x: 0.0, y: 1.0}) == 1.0
+    z.op._update_input(0, y)
+    assert session.run(z, {x: 1.0, y: 0.0}) == 1.0
+    product = tf.matmul(tf.constant([[1.0, 2.0]]), tf.ones([2, 1]) * x)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        product.op._set_attr("transpose_b", True)
+        session.run(product, {x: 1.0})
+    product.op._set_attr("transpose_b", False)
+    assert session.run(product, {x: 1.0}).tolist() == [[3.0]]
+
+
 def test_constants_are_computed_without_compiling():
     """A small program never loads JAX."""
     program = (

@@ -326,6 +326,94 @@ def test_an_interrupted_run_changes_nothing(session):
     assert session.run(v).tolist() == [1.0, 1.0]
 
 
+# --- Updates of rows ------------------------------------------------------------------------------------------------------
+
+
+def add_rows(v, x):
+    return v.scatter_add(tf.IndexedSlices(tf.ones([3, 2], tf.float64) * x, [1, 1, 3]))
+
+
+def rows_then_check(v, x):
+    with tf.control_dependencies([add_rows(v, x)]):
+        return tf.group(tf.Assert(x > 0.0, [x]))
+
+
+def check_then_rows(v, x):
+    with tf.control_dependencies([tf.Assert(x > 0.0, [x])]):
+        return tf.group(add_rows(v, x))
+
+
+def rows_read_rows(v, x):
+    with tf.control_dependencies([add_rows(v, x)]):
+        between = v.read_value()
+    with tf.control_dependencies([tf.Assert(tf.reduce_sum(between) * 0.0 + x > 0.0, [between])]):
+        return tf.group(add_rows(v, x))
+
+
+def all_then_rows(v, x):
+    with tf.control_dependencies([v.assign_add(tf.ones([6, 2], tf.float64) * x)]):
+        rows = add_rows(v, x)
+    with tf.control_dependencies([rows]):
+        return tf.group(tf.Assert(x > 0.0, [x]))
+
+
+def rows_then_all(v, x):
+    with tf.control_dependencies([add_rows(v, x)]):
+        everything = v.assign_add(tf.ones([6, 2], tf.float64) * x)
+    with tf.control_dependencies([everything]), tf.control_dependencies([tf.Assert(x > 0.0, [x])]):
+        return tf.group(add_rows(v, x))
+
+
+def rows_beside_check(v, x):
+    return tf.group(add_rows(v, x), tf.Assert(x > 0.0, [x]))
+
+
+@BOTH_KINDS
+@pytest.mark.parametrize(
+    ("build", "total"),
+    [
+        (rows_then_check, 6),
+        (check_then_rows, 6),
+        (rows_read_rows, 12),
+        (all_then_rows, 18),
+        (rows_then_all, 24),
+        (rows_beside_check, 6),
+    ],
+)
+def test_updates_of_rows_beside_checks(session, build, total, use_resource):
+    """`total`: what a run with x = 1 adds to the sum of all elements."""
+    x = tf.placeholder(tf.float64, [])
+    v = variable(np.zeros((6, 2)), use_resource=use_resource)
+    update = build(v, x)
+    session.run(v.initializer)
+    wanted = 0.0
+    for value in (1.0, -1.0, 2.0, -2.0, -3.0, 3.0):
+        before = session.run(v)
+        if value > 0:
+            session.run(update, {x: value})
+            wanted += value * total
+        else:
+            with pytest.raises(tf.errors.InvalidArgumentError, match="assertion failed"):
+                session.run(update, {x: value})
+            assert (session.run(v) == before).all()
+        assert session.run(v).sum() == wanted
+
+
+@BOTH_KINDS
+def test_rows_that_are_not_there(session, use_resource):
+    indices = tf.placeholder(tf.int32, [None])
+    v = variable(np.zeros((6, 2)), use_resource=use_resource)
+    update = v.scatter_add(tf.IndexedSlices(tf.ones([2, 2], tf.float64), indices))
+    session.run(v.initializer)
+    for bad in ([0, 6], [-1, 0]):
+        session.run(update, {indices: [0, 5]})
+        before = session.run(v)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="is not in .0, 6"):
+            session.run(update, {indices: bad})
+        assert (session.run(v) == before).all()
+    assert session.run(v).tolist() == [[2.0, 2.0], *[[0.0, 0.0]] * 4, [2.0, 2.0]]
+
+
 # --- Memory ---------------------------------------------------------------------------------------------------------
 
 
