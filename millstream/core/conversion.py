@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from millstream.core import convert, dtypes, opdef
+from millstream.core import context, convert, dtypes, eager_values, errors, opdef
 from millstream.core.dtypes import DType
+from millstream.core.eager import EagerTensor
 from millstream.core.export import export
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.operation import Operation
@@ -66,7 +67,7 @@ def constant(graph: Graph, array: np.ndarray[Any, Any], dtype: DType, full_name:
 
 def convert_in_scope(
     value: Any,
-    graph: Graph,
+    graph: Graph | None,
     dtype: DType | None,
     scope: str,
     name: str | None,
@@ -74,6 +75,8 @@ def convert_in_scope(
     preferred: DType | None = None,
 ) -> Tensor:
     """`value` as a tensor of `graph`; what has to be built for it is called `name` under the full scope `scope`.
+
+    Without a graph it becomes an eager tensor.
 
     Raises:
       TypeError, ValueError: the value does not convert, or has another dtype than `dtype`.
@@ -86,30 +89,48 @@ def convert_in_scope(
                     f"Tensor conversion requested dtype {dtype.name} for Tensor with dtype {value.dtype.name}: "
                     f"{value!r}"
                 )
-            return value
+            if graph is None:
+                return value if value.is_eager else _refuse_leaked(value)
+            return value if not value.is_eager and value.op.graph is graph else graph.capture(value)
         for function in _functions(kind):
             for wanted in (dtype,) if preferred is None or dtype is not None else (preferred, None):
                 result = _call_in_scope(function, value, graph, wanted, scope, name, as_ref, wanted is preferred)
                 if result is not NotImplemented:
-                    return result
+                    # A 1.x variable stands for tensors of its own graph.
+                    return graph.capture(result) if graph is not None and graph.building_function else result
+    read = convert.to_numpy if graph is not None else eager_values.to_numpy
     if preferred is not None and dtype is None:
         try:
-            array = convert.to_numpy(value, preferred)
+            array = read(value, preferred)
         except (TypeError, ValueError):
-            array = convert.to_numpy(value)
+            array = read(value)
     else:
-        array = convert.to_numpy(value, dtype)
+        array = read(value, dtype)
     found = dtype.base_dtype if dtype is not None else dtypes.from_numpy(array.dtype)
+    if graph is None:
+        return EagerTensor(array, found)
     if name is not None and name.endswith("/"):  # a scope, whose name the constant takes
         return constant(graph, array, found, name[:-1])
     full_name = f"{scope}/{name or 'Const'}" if scope else name or "Const"
     return constant(graph, array, found, graph.unique_full_name(full_name))
 
 
+def _refuse_leaked(tensor: Tensor) -> NoReturn:
+    """A tensor of a graph cannot be used where operations run at once."""
+    message = errors.format_message(
+        f"{tensor!r} is out of scope and cannot be used here. Use return values, explicit Python locals or "
+        "TensorFlow collections to access it.",
+        received=f"It is a tensor of {tensor.graph!r}, used in eager execution.",
+        defined_at=tensor.op.defined_at,
+        hint="Return it from the function that made it.",
+    )
+    raise errors.InaccessibleTensorError(message)
+
+
 def _call_in_scope(
     function: ConversionFunction,
     value: Any,
-    graph: Graph,
+    graph: Graph | None,
     dtype: DType | None,
     scope: str,
     name: str | None,
@@ -117,17 +138,16 @@ def _call_in_scope(
     optional: bool,
 ) -> Any:
     """Calls a conversion function; `optional`: what it raises means that the dtype does not suit."""
-    old = graph._name_stack
-    graph._name_stack = scope
     try:
-        with graph.as_default():
+        if graph is None:
             result = function(value, dtype=dtype, name=name, as_ref=as_ref)
+        else:
+            with graph.as_default(), graph.in_scope(scope):
+                result = function(value, dtype=dtype, name=name, as_ref=as_ref)
     except (TypeError, ValueError):
         if optional and dtype is not None:
             return NotImplemented
         raise
-    finally:
-        graph._name_stack = old
     if result is not NotImplemented:
         _check_converted(result, value, dtype)
     return result
@@ -149,11 +169,17 @@ def to_tensor(
     value: Any, dtype: Any = None, name: str | None = None, preferred: Any = None, as_ref: bool = False
 ) -> Any:
     """`convert_to_tensor` for use inside of the library."""
-    if dtype is None and type(value) is Tensor:
-        return value
+    eager = context.executing_eagerly()
+    if dtype is None and type(value) is (EagerTensor if eager else Tensor):
+        if eager or value.op.graph is get_default_graph():
+            return value
     wanted = None if dtype is None else dtypes.as_dtype(dtype)
     hint = None if preferred is None else dtypes.as_dtype(preferred)
+    if eager:
+        return convert_in_scope(value, None, wanted, "", name, as_ref, hint)
     graph = get_default_graph()
+    if type(value) is Tensor and not graph.building_function:
+        graph = value.op.graph
     return convert_in_scope(value, graph, wanted, graph._name_stack, name, as_ref, hint)
 
 
@@ -182,6 +208,27 @@ def convert_to_tensor(
       tf.int32
     """
     return to_tensor(value, dtype, name, preferred_dtype if dtype_hint is None else dtype_hint)
+
+
+@export(v2=["convert_to_tensor"])
+def convert_to_tensor_v2(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
+    """Converts a value to a tensor.
+
+    Args:
+      value: a tensor, variable, NumPy array, Python number, string, or (nested) list of these.
+      dtype: the dtype wanted; default: that of the value (`int` gives int32, `float` float32, arrays keep their own).
+      dtype_hint: used where the value converts to it; ignored otherwise.
+      name: the name of the constant that is made in a graph.
+
+    Raises:
+      TypeError: the value does not become `dtype`.
+      ValueError: the value is a tensor of another dtype, None, or a ragged list.
+
+    Example:
+      >>> tf.convert_to_tensor([1, 2], dtype_hint=tf.float32)
+      <tf.Tensor: shape=(2,), dtype=float32, numpy=array([1., 2.], dtype=float32)>
+    """
+    return to_tensor(value, dtype, name, dtype_hint)
 
 
 @export(v1=["convert_to_tensor_or_indexed_slices"])

@@ -21,6 +21,7 @@ from millstream.core.dtypes import DType, as_dtype
 _INT64 = np.iinfo(np.int64)
 _UINT64 = np.iinfo(np.uint64)
 _LONGEST_SHOWN = 2000
+_WORTH_ALIGNING, _ALIGNMENT = 1 << 16, 64  # bytes
 _MOST_NESTING = 65  # one more than NumPy's highest rank: a list that contains itself ends here
 
 
@@ -166,7 +167,19 @@ def _cast(array: np.ndarray, target: _Target | None) -> np.ndarray:
             fields = target.numpy.fields
             storage = next(iter(fields.values()))[0] if fields else target.numpy
             return array.astype(storage, order="C", subok=False).view(target.numpy)
-        return array.astype(target.numpy, order="C", subok=False)
+        return _copied(array, target.numpy)
+
+
+def _copied(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A copy in another type. A large one lies in memory so that XLA takes it as it is, without one more copy."""
+    length = array.size * dtype.itemsize
+    if length < _WORTH_ALIGNING:
+        return array.astype(dtype, order="C", subok=False)
+    room = np.empty(length + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    copy = room[start : start + length].view(dtype).reshape(array.shape)
+    np.copyto(copy, array, casting="unsafe")
+    return copy
 
 
 def _strings(array: np.ndarray) -> np.ndarray:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NoReturn
 
-from millstream.core import context, opdef
+from millstream.core import context, errors, opdef, tape
 from millstream.core.conversion import convert_in_scope
 from millstream.core.dtypes import DType, as_dtype
+from millstream.core.eager import EagerTensor
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.opdef import REQUIRED, ArgSpec, AttrSpec, OpDef
 from millstream.core.operation import Operation
@@ -44,10 +45,17 @@ def apply_op(definition: OpDef, inputs: Sequence[Any], attrs: dict[str, Any], na
     full_name = graph.operation_name(name or definition.name)
     type_attr = definition.single_type_attr
     if type_attr is not None and not attrs and len(definition.inputs) == len(inputs):
-        flat, node_attrs = _plain_inputs(definition, type_attr, inputs, graph, full_name)
+        flat, node_attrs = plain_inputs(definition, type_attr, inputs, graph, full_name)
     else:
-        flat, node_attrs = _general_inputs(definition, inputs, attrs, graph, full_name)
+        flat, node_attrs = general_inputs(definition, inputs, attrs, graph, full_name)
+    if tape.current.tapes and tape.is_followed(flat, graph) and definition.calls_function:
+        from millstream.core.graph_function import CALLS, call_instead
+
+        if definition.name not in CALLS:
+            return call_instead(definition, flat, node_attrs)
     op = _add_node(graph, definition, full_name, flat, node_attrs)
+    if tape.current.tapes:
+        tape.record(op, graph)
     return outputs_of(op)
 
 
@@ -68,7 +76,7 @@ def create_named(
     grouped = _group_flat(definition, flat, attrs)
     private = {key: value for key, value in attrs.items() if key.startswith("_")}
     public = {key: value for key, value in attrs.items() if not key.startswith("_")}
-    inputs, node_attrs = _general_inputs(definition, grouped, public, graph, full_name)
+    inputs, node_attrs = general_inputs(definition, grouped, public, graph, full_name)
     node_attrs.update(private)
     return _add_node(graph, definition, full_name, inputs, node_attrs)
 
@@ -117,22 +125,30 @@ def result_type(definition: OpDef) -> Any:
 
 
 def _graph_of(inputs: Sequence[Any]) -> Graph:
-    """The graph that the input tensors belong to, or the default graph."""
+    """The graph that the input tensors belong to, or the default graph.
+
+    A function's graph takes tensors of other graphs, which it captures.
+    """
+    default = get_default_graph()
+    if default.building_function:
+        return default
     graph = None
     for value in inputs:
         if isinstance(value, Tensor):
+            if value.is_eager:
+                continue  # refused where it is converted
             if graph is None:
                 graph, first = value.op.graph, value
             elif value.op.graph is not graph:
                 raise ValueError(f"{value} must be from the same graph as {first}.")
         elif isinstance(value, (list, tuple)):
             for item in value:
-                if isinstance(item, Tensor):
+                if isinstance(item, Tensor) and not item.is_eager:
                     if graph is None:
                         graph, first = item.op.graph, item
                     elif item.op.graph is not graph:
                         raise ValueError(f"{item} must be from the same graph as {first}.")
-    return get_default_graph() if graph is None else graph
+    return default if graph is None else graph
 
 
 class _TypeAttrs(dict[tuple[str, Any], dict[str, Any]]):
@@ -149,29 +165,31 @@ _type_attrs = _TypeAttrs()
 # --- Inputs --------------------------------------------------------------------------------------------------------
 
 
-def _plain_inputs(
-    definition: OpDef, type_attr: str, inputs: Sequence[Any], graph: Graph, full_name: str
+def plain_inputs(
+    definition: OpDef, type_attr: str, inputs: Sequence[Any], graph: Graph | None, full_name: str
 ) -> tuple[list[Tensor], dict[str, Any]]:
     """The quick way for operations whose inputs are single tensors of one type."""
     dtype: DType | None = None
     flat = []
     for spec, value in zip(definition.inputs, inputs, strict=True):
-        if type(value) is not Tensor:
-            value = _convert_one(definition, spec, value, graph, full_name, dtype, None)
+        kind = type(value)
+        if not (kind is EagerTensor if graph is None else kind is Tensor and value.op.graph is graph):
+            wanted = _dtype_of_tensors(inputs) if graph is None and dtype is None else dtype
+            value = _convert_one(definition, spec, value, graph, full_name, wanted, None)
         base = value.dtype.base_dtype
         if dtype is None:
             dtype = base
             allowed = definition.attrs[type_attr].allowed
             if allowed is not None and base not in allowed:
-                _raise_not_allowed(spec.name, base, allowed)
+                _raise_not_allowed(spec.name, type_attr, base, allowed)
         elif base is not dtype:
             _raise_mismatch(definition, spec, base, dtype, type_attr)
         flat.append(value)
     return flat, _type_attrs[type_attr, dtype]
 
 
-def _general_inputs(
-    definition: OpDef, inputs: Sequence[Any], attrs: dict[str, Any], graph: Graph, full_name: str
+def general_inputs(
+    definition: OpDef, inputs: Sequence[Any], attrs: dict[str, Any], graph: Graph | None, full_name: str
 ) -> tuple[list[Tensor], dict[str, Any]]:
     """Converts and checks inputs and attributes of any signature."""
     if len(inputs) != len(definition.inputs):
@@ -189,12 +207,23 @@ def _general_inputs(
         if arg.is_list:
             flat.extend(_list_input(definition, arg, value, graph, full_name, known))
         else:
-            flat.append(_single_input(definition, arg, value, graph, full_name, known))
+            flat.append(_single_input(definition, arg, value, inputs, graph, full_name, known))
     return flat, _complete_attrs(definition, known)
 
 
+def _dtype_of_tensors(inputs: Sequence[Any]) -> DType | None:
+    """The dtype of the first tensor or variable: eagerly, values before it become of its dtype too."""
+    return next((value.dtype.base_dtype for value in inputs if _is_tensor(value)), None)
+
+
 def _single_input(
-    definition: OpDef, arg: ArgSpec, value: Any, graph: Graph, full_name: str, known: dict[str, Any]
+    definition: OpDef,
+    arg: ArgSpec,
+    value: Any,
+    inputs: Sequence[Any],
+    graph: Graph | None,
+    full_name: str,
+    known: dict[str, Any],
 ) -> Tensor:
     dtype, preferred = arg.dtype, None
     if arg.type_attr is not None:
@@ -202,8 +231,14 @@ def _single_input(
         if dtype is None:
             default = definition.attrs[arg.type_attr].default
             preferred = None if default is REQUIRED else default
-    if type(value) is not Tensor or arg.is_ref:
-        value = _convert_one(definition, arg, value, graph, full_name, dtype, preferred)
+    kind = type(value)
+    if arg.is_ref or not (kind is EagerTensor if graph is None else kind is Tensor and value.op.graph is graph):
+        wanted = dtype
+        if graph is None and dtype is None:
+            pairs = zip(definition.inputs, inputs, strict=True)
+            same = [other for spec, other in pairs if spec.type_attr == arg.type_attr]
+            wanted = _dtype_of_tensors(same)
+        value = _convert_one(definition, arg, value, graph, full_name, wanted, preferred)
     if arg.is_ref and not value.dtype.is_ref:
         raise TypeError(
             f"'{definition.name}' Op requires that input '{arg.name}' be a mutable tensor (e.g.: a tf.Variable)"
@@ -212,7 +247,7 @@ def _single_input(
     if dtype is None:
         allowed = definition.attrs[arg.type_attr].allowed  # type: ignore[index]
         if allowed is not None and base not in allowed:
-            _raise_not_allowed(arg.name, base, allowed)
+            _raise_not_allowed(arg.name, str(arg.type_attr), base, allowed)
         known[arg.type_attr] = base  # type: ignore[index]
     elif base is not dtype:
         _raise_mismatch(definition, arg, base, dtype, arg.type_attr)
@@ -223,7 +258,7 @@ def _convert_one(
     definition: OpDef,
     arg: ArgSpec,
     value: Any,
-    graph: Graph,
+    graph: Graph | None,
     full_name: str,
     dtype: DType | None,
     preferred: DType | None,
@@ -232,8 +267,10 @@ def _convert_one(
         if arg.is_ref:  # a variable as such, whatever its dtype: the comparison comes afterwards
             return convert_in_scope(value, graph, None, full_name, arg.name, True)
         return convert_in_scope(value, graph, dtype, full_name, arg.name, False, preferred)
+    except errors.InaccessibleTensorError:
+        raise
     except TypeError as error:
-        if dtype is None:
+        if dtype is None or graph is None:
             raise
         raise TypeError(
             f"Expected {dtype.name} passed to parameter '{arg.name}' of op '{definition.name}', "
@@ -250,7 +287,7 @@ def _convert_one(
 
 
 def _list_input(
-    definition: OpDef, arg: ArgSpec, values: Any, graph: Graph, full_name: str, known: dict[str, Any]
+    definition: OpDef, arg: ArgSpec, values: Any, graph: Graph | None, full_name: str, known: dict[str, Any]
 ) -> list[Tensor]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"Expected list for '{arg.name}' argument to '{definition.name}' Op, not {values!r}.")
@@ -303,7 +340,7 @@ def _record_list(definition: OpDef, arg: ArgSpec, tensors: list[Tensor], known: 
             base = tensors[0].dtype.base_dtype
             allowed = definition.attrs[arg.type_attr].allowed
             if allowed is not None and base not in allowed:
-                _raise_not_allowed(arg.name, base, allowed)
+                _raise_not_allowed(arg.name, str(arg.type_attr), base, allowed)
             known[arg.type_attr] = base
     elif arg.list_attr is not None:
         known[arg.list_attr] = tuple(tensor.dtype.base_dtype for tensor in tensors)
@@ -315,6 +352,8 @@ def _record_list(definition: OpDef, arg: ArgSpec, tensors: list[Tensor], known: 
 
 
 def _raise_mismatch(definition: OpDef, arg: ArgSpec, got: DType, wanted: DType, type_attr: str | None) -> NoReturn:
+    if context.executing_eagerly():
+        raise _other_type(definition, definition.inputs.index(arg), got, wanted)
     prefix = f"Input '{arg.name}' of '{definition.name}' Op has type {got.name} that does not match"
     if type_attr is None:
         raise TypeError(f"{prefix} expected type of {wanted.name}.")
@@ -324,14 +363,28 @@ def _raise_mismatch(definition: OpDef, arg: ArgSpec, got: DType, wanted: DType, 
     raise TypeError(f"{prefix} type {wanted.name} of argument '{first}'.")
 
 
-def _raise_not_allowed(name: str, dtype: DType, allowed: Sequence[DType]) -> None:
+def _other_type(definition: OpDef, index: int, got: DType, wanted: DType) -> errors.InvalidArgumentError:
+    """What eager execution says of an input that is of another type than the first one."""
+    return errors.InvalidArgumentError(
+        None,
+        None,
+        f"cannot compute {definition.name} as input #{index}(zero-based) was expected to be a {wanted.short_name} "
+        f"tensor but is a {got.short_name} tensor [Op:{definition.name}]",
+    )
+
+
+def _raise_not_allowed(name: str, attr: str, dtype: DType, allowed: Sequence[DType]) -> None:
+    if context.executing_eagerly():
+        names = ", ".join(item.short_name for item in allowed)
+        message = f"Value for attr '{attr}' of {dtype.short_name} is not in the list of allowed values: {names}"
+        raise errors.InvalidArgumentError(None, None, message)
     names = ", ".join(item.name for item in allowed)
     raise TypeError(
         f"Value passed to parameter '{name}' has DataType {dtype.name} not in list of allowed values: {names}"
     )
 
 
-def _raise_list_mismatch(definition: OpDef, arg: ArgSpec, values: Any, graph: Graph, error: Exception) -> None:
+def _raise_list_mismatch(definition: OpDef, arg: ArgSpec, values: Any, graph: Graph | None, error: Exception) -> None:
     """Explains why the elements of a list did not become tensors of one type."""
     found = []
     for value in values:
@@ -342,6 +395,12 @@ def _raise_list_mismatch(definition: OpDef, arg: ArgSpec, values: Any, graph: Gr
     prefix = f"Tensors in list passed to '{arg.name}' of '{definition.name}' Op have types [{', '.join(found)}]"
     if "<NOT CONVERTIBLE TO TENSOR>" in found and str(error):
         raise error
+    if context.executing_eagerly() and arg.dtype is None:
+        types = [as_dtype(name) for name in found]
+        odd = next((index for index, dtype in enumerate(types) if dtype is not types[0]), None)
+        if odd is None or not _is_tensor(values[odd]):
+            raise error
+        raise _other_type(definition, definition.inputs.index(arg) + odd, types[odd], types[0]) from None
     if arg.dtype is not None:
         raise TypeError(f"{prefix} that do not match expected type {arg.dtype.name}.") from None
     raise TypeError(f"{prefix} that don't all match.") from None
@@ -365,6 +424,10 @@ def _complete_attrs(definition: OpDef, known: dict[str, Any]) -> dict[str, Any]:
     return complete
 
 
+# The Python types of attributes that are in their plain form already.
+_EXACT = {"int": int, "bool": bool, "string": str}
+
+
 def check_attr(definition: OpDef, spec: AttrSpec, value: Any) -> Any:
     """An attribute's value in its plain form, checked against the signature.
 
@@ -372,6 +435,8 @@ def check_attr(definition: OpDef, spec: AttrSpec, value: Any) -> Any:
       TypeError: it is of the wrong kind.
       ValueError: it is not among the allowed values, or below the minimum.
     """
+    if type(value) is _EXACT.get(spec.kind) and spec.minimum is None and spec.allowed is None:
+        return value
     if spec.kind.startswith("list("):
         if not isinstance(value, (list, tuple)):
             raise TypeError(f"Expected list for attr {spec.name}")
@@ -394,7 +459,7 @@ def check_attr(definition: OpDef, spec: AttrSpec, value: Any) -> Any:
 
 def _raise_attr_not_allowed(definition: OpDef, spec: AttrSpec, value: Any) -> None:
     if isinstance(value, DType):
-        _raise_not_allowed(spec.name, value, spec.allowed or ())
+        _raise_not_allowed(spec.name, spec.name, value, spec.allowed or ())
     allowed = '", "'.join(str(item) for item in spec.allowed or ())
     raise ValueError(f"Attr '{spec.name}' of '{definition.name}' Op passed string '{value}' not in: \"{allowed}\".")
 
@@ -438,7 +503,7 @@ def _add_node(
     graph: Graph, definition: OpDef, full_name: str, flat: Sequence[Tensor], attrs: dict[str, Any]
 ) -> Operation:
     op = Operation(graph, definition, full_name, tuple(flat), attrs)
-    dtypes = _output_dtypes(definition, attrs)
+    dtypes = output_dtypes(definition, attrs)
     shapes = infer_shapes(op, len(dtypes))
     if not definition.takes_refs:
         graph.add_operation(op, dtypes, shapes)
@@ -460,7 +525,16 @@ def _ref_inputs(op: Operation) -> list[Tensor]:
     return found
 
 
-def _output_dtypes(definition: OpDef, attrs: dict[str, Any]) -> list[DType]:
+def with_output_types(definition: OpDef, attrs: dict[str, Any]) -> dict[str, Any]:
+    """New functions as attributes, together with the output types that follow from them."""
+    function = next(iter(attrs.values()))
+    if isinstance(function, tuple):
+        function = function[0]
+    types = tuple(tensor.dtype.base_dtype for tensor in function.outputs)
+    return {**attrs, definition.outputs[0].list_attr: types}  # type: ignore[dict-item]
+
+
+def output_dtypes(definition: OpDef, attrs: dict[str, Any]) -> list[DType]:
     if definition.single_type_attr is not None:
         return [attrs[definition.single_type_attr]]
     found: list[DType] = []

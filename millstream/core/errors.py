@@ -65,10 +65,12 @@ class OpError(Exception):
       op: the operation, if known.
       message: what went wrong.
       error_code: the number of the kind of failure, such as `tf.errors.NOT_FOUND`.
+      *args: a dict of further facts, `experimental_payloads`, as 2.x gives it.
     """
 
-    def __init__(self, node_def: Any, op: Any, message: str, error_code: int) -> None:
+    def __init__(self, node_def: Any, op: Any, message: str, error_code: int, *args: Any) -> None:
         super().__init__(message)
+        self._payloads: dict[Any, Any] = next((item for item in args if isinstance(item, dict)), {})
         self._node_def = node_def
         self._op = op
         self._message = message
@@ -88,6 +90,11 @@ class OpError(Exception):
     def error_code(self) -> int:
         """The number of the kind of failure."""
         return self._error_code
+
+    @property
+    def experimental_payloads(self) -> dict[Any, Any]:
+        """Further facts by name."""
+        return self._payloads
 
     @property
     def node_def(self) -> Any:
@@ -124,14 +131,14 @@ def _restore(kind: type[OpError], args: tuple[Any, ...], state: dict[str, Any]) 
     return error
 
 
-_Init: TypeAlias = "Callable[[OpError, Any, Any, str], None]"
+_Init: TypeAlias = "Callable[..., None]"
 
 
 def _init_with(code: int) -> _Init:
     """Makes the constructor of a class of errors that all have one code."""
 
-    def __init__(self: OpError, node_def: Any, op: Any, message: str) -> None:
-        OpError.__init__(self, node_def, op, message, code)
+    def __init__(self: OpError, node_def: Any, op: Any, message: str, *args: Any) -> None:
+        OpError.__init__(self, node_def, op, message, code, *args)
 
     __init__.__qualname__ = "OpError.__init__"
     return __init__
@@ -148,8 +155,10 @@ class CancelledError(OpError):
 class UnknownError(OpError):
     """Something failed that fits no other class."""
 
-    def __init__(self, node_def: Any, op: Any, message: str, error_code: int = UNKNOWN) -> None:
-        super().__init__(node_def, op, message, error_code)
+    def __init__(self, node_def: Any, op: Any, message: str, error_code: Any = UNKNOWN, *args: Any) -> None:
+        if not isinstance(error_code, int):  # in 2.x the payloads stand here
+            error_code, args = UNKNOWN, (error_code, *args)
+        super().__init__(node_def, op, message, error_code, *args)
 
 
 @export("errors.InvalidArgumentError")
@@ -248,6 +257,10 @@ class UnauthenticatedError(OpError):
     """The caller has not proved who it is."""
 
     __init__ = _init_with(UNAUTHENTICATED)
+
+
+class InaccessibleTensorError(TypeError):
+    """A tensor of a function's graph was used outside of it."""
 
 
 @export(v2=["errors.OperatorNotAllowedInGraphError"])

@@ -8,17 +8,18 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from millstream.core import opdef, static_values
+from millstream.core import context, opdef, static_values
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import as_dtype, resource
 from millstream.core.export import export
-from millstream.core.graph import Graph
+from millstream.core.graph import Graph, get_default_graph
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.operation import Operation
 from millstream.core.scopes import name_scope
+from millstream.core.tape import carries_gradient
 from millstream.core.tensor import Tensor
 
 Gradient = Tensor | IndexedSlices | None
@@ -30,6 +31,18 @@ class UnconnectedGradients(enum.Enum):
 
     NONE = "none"
     ZERO = "zero"
+
+
+def unconnected_from(value: Any) -> UnconnectedGradients:
+    """What a user's `unconnected_gradients` says.
+
+    Raises:
+      ValueError: it is not one of the known values.
+    """
+    try:
+        return UnconnectedGradients(value)
+    except ValueError:
+        raise ValueError(f"Unknown value for unconnected_gradients: {value!r}") from None
 
 
 @export(v1=["AggregationMethod"], v2=["AggregationMethod"])
@@ -97,6 +110,9 @@ def gradient_function(op: Operation) -> Callable[..., Any] | None:
     Raises:
       LookupError: nothing is registered.
     """
+    own = getattr(op, "own_gradient", None)
+    if own is not None:
+        return own
     override = op.attrs.get("_gradient_op_type")
     if override is not None:
         return _lookup(override.decode(), op)
@@ -116,6 +132,65 @@ def _lookup(name: str, op: Operation) -> Callable[..., Any] | None:
         return definition.gradient_function
     where = f" Defined at: {op.defined_at}." if op.defined_at else ""
     raise LookupError(f"No gradient defined for operation '{op.name}' (op type: {name}).{where}")
+
+
+# --- 2.x --------------------------------------------------------------------------------------------------------------
+
+
+@export(v2=["gradients"])
+def gradients_v2(
+    ys: Any,
+    xs: Any,
+    grad_ys: Any = None,
+    name: str = "gradients",
+    gate_gradients: bool = False,
+    aggregation_method: int | None = None,
+    stop_gradients: Any = None,
+    unconnected_gradients: UnconnectedGradients = UnconnectedGradients.NONE,
+) -> list[Any]:
+    """Builds the derivatives of the sum of `ys` with respect to each `x` in `xs`, within a graph or a `tf.function`.
+
+    Args:
+      ys, xs, grad_ys, name, gate_gradients, aggregation_method, stop_gradients, unconnected_gradients: as for
+        `tf.compat.v1.gradients`.
+
+    Raises:
+      RuntimeError: operations run at once: use `tf.GradientTape`.
+    """
+    _refuse_eager("gradients")
+    options = gate_gradients, aggregation_method, stop_gradients, unconnected_gradients
+    return gradients(ys, xs, grad_ys, name, True, *options)
+
+
+@export(v2=["hessians"])
+def hessians_v2(
+    ys: Any,
+    xs: Any,
+    gate_gradients: bool = False,
+    aggregation_method: int | None = None,
+    name: str = "hessians",
+) -> list[Tensor]:
+    """Builds the second derivatives of the sum of `ys` with respect to each `x`, within a graph or a `tf.function`.
+
+    Args:
+      ys: a tensor or a list of tensors.
+      xs: a tensor or a list of tensors whose static shapes are known.
+      gate_gradients, aggregation_method: as for `tf.gradients`.
+      name: the name scope.
+
+    Returns:
+      For each `x` a tensor of shape `x.shape + x.shape`.
+
+    Raises:
+      RuntimeError: operations run at once: use `tf.GradientTape`.
+    """
+    _refuse_eager("hessians")
+    return hessians(ys, xs, name, True, gate_gradients, aggregation_method)
+
+
+def _refuse_eager(name: str) -> None:
+    if context.executing_eagerly():
+        raise RuntimeError(f"tf.{name} is not supported when eager execution is enabled. Use tf.GradientTape instead.")
 
 
 # --- The walk ------------------------------------------------------------------------------------------------------
@@ -161,10 +236,7 @@ def gradients(
     ys, xs = _as_list(ys), _as_list(xs)
     stopped = [] if stop_gradients is None else _as_list(stop_gradients)
     given = [None] * len(ys) if grad_ys is None else _as_list(grad_ys)
-    try:
-        unconnected = UnconnectedGradients(unconnected_gradients)
-    except ValueError:
-        raise ValueError(f"Unknown value for unconnected_gradients: {unconnected_gradients!r}") from None
+    unconnected = unconnected_from(unconnected_gradients)
     with name_scope(name, "gradients", [*ys, *xs, *stopped, *given]) as scope:
         targets = [_source(y, f"y_{index}") for index, y in enumerate(ys)]
         sources = [_source(x, f"x_{index}") for index, x in enumerate(xs)]
@@ -189,7 +261,7 @@ def _source(value: Any, name: str) -> Tensor:
         return value.values
     handle = getattr(value, "handle", None)
     if isinstance(handle, Tensor):
-        return handle
+        return get_default_graph().capture(handle) if handle.is_eager else handle
     return to_tensor(value, name=name, as_ref=True)
 
 
@@ -291,11 +363,11 @@ class _Walk:
         function = gradient_function(op)
         if function is None:
             return
-        graph = op.graph
+        default = get_default_graph()
+        graph = default if default.building_function else op.graph  # a body is differentiated in a graph of its own
         first = len(graph._operations)
         with graph.name_scope(f"{self._scope}{op.name}_grad/"), self._place(graph, op):
-            filled = [self._fill(tensor, grad) for tensor, grad in zip(op.outputs, grads, strict=True)]
-            result = function(op, *filled)
+            result = function(op, *_fill(op, grads))
             inner = _checked(op, result)
             if self._gate and sum(isinstance(item, Tensor) for item in inner) > 1:
                 inner = _gated(inner)
@@ -304,14 +376,6 @@ class _Walk:
         for tensor, grad in zip(op.inputs, inner, strict=True):
             if grad is not None:
                 self._arrived.setdefault(tensor, []).append(grad)
-
-    @staticmethod
-    def _fill(tensor: Tensor, grad: Gradient) -> Gradient:
-        """Zeros for an output that nothing depends on, where there could be a gradient."""
-        base = tensor.dtype.base_dtype
-        if grad is None and (base.is_floating or base.is_complex):
-            return opdef.find("ZerosLike")(tensor)
-        return grad
 
     @contextmanager
     def _place(self, graph: Graph, op: Operation) -> Iterator[None]:
@@ -322,6 +386,57 @@ class _Walk:
             yield
 
 
+def _fill(op: Any, grads: Sequence[Gradient]) -> list[Gradient]:
+    """Zeros for outputs that nothing depends on, where there could be a gradient; calls of functions see None."""
+    if op.definition.calls_function:
+        return list(grads)
+    zeros_like = opdef.find("ZerosLike")
+    return [
+        zeros_like(tensor) if grad is None and _has_elements(tensor) else grad
+        for tensor, grad in zip(op.outputs, grads, strict=True)
+    ]
+
+
+def _has_elements(tensor: Tensor) -> bool:
+    base = tensor.dtype.base_dtype
+    return base.is_floating or base.is_complex
+
+
+def input_gradients(op: Any, grads: Sequence[Gradient], wanted: frozenset[int]) -> list[tuple[int, Any]]:
+    """The gradients of an operation's inputs, given those of its outputs: (index, gradient) of those that are wanted.
+
+    Raises:
+      LookupError: the operation has no gradient.
+    """
+    function = gradient_function(op)
+    if function is None:
+        return []
+    with _tape_scope(op):
+        filled = _fill(op, grads)
+        op.wanted = wanted
+        try:
+            found = _checked(op, function(op, *filled))
+        finally:
+            del op.wanted
+    return [(index, found[index]) for index in sorted(wanted) if found[index] is not None]
+
+
+def _tape_scope(op: Any) -> AbstractContextManager[Any]:
+    """Where the names of gradients stand that a tape builds: beside those of the operations, under `gradient_tape`."""
+    if context.executing_eagerly():
+        return nullcontext()
+    return name_scope(f"gradient_tape/{op.name.rpartition('/')[0]}".rstrip("/") + "/")
+
+
+def is_wanted(op: Any, index: int) -> bool:
+    """Whether the gradient of an input is of use: a gradient function may give None for one that is not.
+
+    Programs that are compiled drop what nobody uses; operations that run at once do not, so costly ones ask.
+    """
+    wanted = getattr(op, "wanted", None)
+    return wanted is None or index in wanted
+
+
 def _between(targets: list[Tensor], sources: list[Tensor], constants: list[Tensor]) -> set[Operation]:
     """The operations that lie on a path of differentiable tensors from a source to a target."""
     backward: set[Operation] = set()
@@ -330,7 +445,7 @@ def _between(targets: list[Tensor], sources: list[Tensor], constants: list[Tenso
         op = stack.pop()
         if op not in backward:
             backward.add(op)
-            stack.extend(tensor.op for tensor in op.inputs if _carries_gradient(tensor))
+            stack.extend(tensor.op for tensor in op.inputs if carries_gradient(tensor))
     reached: set[Operation] = set()
     stack = [tensor.op for tensor in sources]
     while stack:
@@ -339,19 +454,14 @@ def _between(targets: list[Tensor], sources: list[Tensor], constants: list[Tenso
             continue
         reached.add(op)
         for tensor in op.outputs:
-            if _carries_gradient(tensor):
+            if carries_gradient(tensor):
                 stack.extend(tensor._consumers)
     return reached
 
 
-def _carries_gradient(tensor: Tensor) -> bool:
-    base = tensor.dtype.base_dtype
-    return base.is_floating or base.is_complex or base is resource or base.name == "variant"
-
-
 def _makers(op: Operation) -> dict[Operation, None]:
     """The operations that give the inputs through which a gradient can flow."""
-    return {tensor.op: None for tensor in op.inputs if _carries_gradient(tensor)}
+    return {tensor.op: None for tensor in op.inputs if carries_gradient(tensor)}
 
 
 def _count_consumers(between: set[Operation], targets: list[Tensor]) -> dict[Operation, int]:
@@ -377,7 +487,9 @@ def _checked(op: Operation, result: Any) -> list[Gradient]:
             f"{len(op.inputs)}"
         )
     for tensor, grad in zip(op.inputs, grads, strict=True):
-        if isinstance(grad, Tensor) and tensor._shape is not None and tensor.dtype is not resource:
+        if not isinstance(grad, Tensor) or grad._shape == tensor._shape:
+            continue
+        if tensor._shape is not None and tensor.dtype is not resource:
             try:
                 grad.set_shape(tensor._shape)
             except ValueError:
@@ -395,6 +507,43 @@ def _gated(grads: list[Gradient]) -> list[Gradient]:
     with graph.control_dependencies(from_list):
         identity = opdef.find("Identity")
         return [identity(grad) if isinstance(grad, Tensor) else grad for grad in grads]
+
+
+def gradients_of_function(targets: list[Tensor], sources: list[Tensor], grads: list[Tensor]) -> list[Gradient]:
+    """The gradients of some tensors of a function's body, built in the default graph.
+
+    Args:
+      targets: tensors of the body.
+      sources: the body's inputs.
+      grads: the gradients that flow into the targets, tensors of the default graph.
+    """
+    walk = _Walk("", False, False)
+    walk.start(targets, list(grads))
+    walk.run(sources, [])
+    return [walk.gradient_of(source) for source in sources]
+
+
+def components(grad: Tensor | IndexedSlices) -> list[Tensor]:
+    """The tensors that a gradient consists of."""
+    if isinstance(grad, IndexedSlices):
+        return [item for item in (grad.values, grad.indices, grad.dense_shape) if item is not None]
+    return [grad]
+
+
+def from_components(like: Tensor | IndexedSlices, flat: Iterator[Tensor]) -> Tensor | IndexedSlices:
+    """A gradient of the same kind as `like`, of the next tensors of `flat`."""
+    if isinstance(like, IndexedSlices):
+        return IndexedSlices(next(flat), next(flat), None if like.dense_shape is None else next(flat))
+    return next(flat)
+
+
+def dense(grad: Tensor | IndexedSlices) -> Tensor:
+    """A gradient as one tensor."""
+    if not isinstance(grad, IndexedSlices):
+        return grad
+    if grad.dense_shape is None:
+        return to_tensor(grad)  # raises
+    return opdef.find("UnsortedSegmentSum")(grad.values, grad.indices, _element(grad.dense_shape, 0))
 
 
 def aggregate(grads: Sequence[Tensor | IndexedSlices]) -> Tensor | IndexedSlices:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from millstream.core import context
 from millstream.core import device as devices
 from millstream.core.export import export
-from millstream.core.opdef import OpDef
+from millstream.core.opdef import OpDef, functions_of
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 
@@ -84,8 +85,14 @@ class Graph:
             override = self._gradient_overrides.get(op.definition.name)
             if override is not None:
                 op.attrs = {**op.attrs, "_gradient_op_type": override.encode()}
+        if op.definition.calls_function:
+            self._wait_for_captured(op)
         if self._finalized:
             self._check_not_finalized(op)
+        self.adopt(op, output_dtypes, output_shapes)
+
+    def adopt(self, op: Operation, output_dtypes: Sequence[Any], output_shapes: Sequence[Any]) -> None:
+        """Puts a new operation in the graph as it is; makes its outputs."""
         for tensor in op.inputs:
             tensor._consumers.append(op)
         op.outputs = [
@@ -97,6 +104,14 @@ class Graph:
             op._id = self._next_id
             self._by_name[op.name] = op
             self._operations.append(op)
+
+    def _wait_for_captured(self, op: Operation) -> None:
+        """Has an operation wait for what the functions that it calls wait for outside of them."""
+        found = [other for function in functions_of(op) for other in function.graph.control_captures]
+        ours = [other for other in dict.fromkeys(found) if other.graph is self and other not in op._control_inputs]
+        op._control_inputs = (*op._control_inputs, *ours)
+        if self.building_function:
+            self.control_captures.update((other, None) for other in found if other.graph is not self)  # type: ignore[attr-defined]
 
     def _check_not_finalized(self, op: Operation | None = None) -> None:
         if self._finalized:
@@ -322,6 +337,17 @@ class Graph:
         finally:
             scopes.name = old
 
+    @contextmanager
+    def in_scope(self, scope: str) -> Iterator[None]:
+        """Makes `scope` the whole name scope within a `with` block."""
+        scopes = self._scopes
+        old = scopes.name
+        scopes.name = scope
+        try:
+            yield
+        finally:
+            scopes.name = old
+
     def get_name_scope(self) -> str:
         """The current name scope, without a final `/`."""
         return self._scopes.name
@@ -455,8 +481,8 @@ class Graph:
 
     @contextmanager
     def as_default(self) -> Iterator[Graph]:
-        """Makes this the default graph of the thread within a `with` block."""
-        _stack.graphs.append(self)
+        """Makes this the default graph of the thread within a `with` block, where operations build graphs."""
+        _stack.enter(self)
         try:
             yield self
         finally:
@@ -492,10 +518,24 @@ class Graph:
     def _last_id(self) -> int:
         return self._next_id
 
-    @property
-    def building_function(self) -> bool:
-        """Whether this graph is the body of a function."""
-        return False
+    # Whether this graph is the body of a function.
+    building_function = False
+
+    def capture(self, tensor: Tensor) -> Tensor:
+        """A tensor that operations of this graph may take for `tensor`: itself, if it is of this graph.
+
+        Raises:
+          RuntimeError: it is an eager tensor, whose value a graph does not know.
+          ValueError: it is of another graph.
+        """
+        if tensor.is_eager:
+            raise RuntimeError(
+                f"{tensor!r}: Attempting to capture an EagerTensor without building a function. "
+                "A graph made by hand does not take eager tensors; pass `tensor.numpy()`."
+            )
+        if tensor.op.graph is not self:
+            raise ValueError(f"{tensor} must be from the same graph as the operation that takes it.")
+        return tensor
 
     @property
     def graph_def_versions(self) -> Any:
@@ -584,15 +624,29 @@ def as_operation(item: Any, graph: Graph | None = None) -> Operation:
 
 
 class _GraphStack(threading.local):
-    """The default graphs of a thread: those entered with `as_default`, over a global one."""
+    """The default graphs of a thread: those entered with `as_default`, over a global one.
+
+    They may be left in any order, as interactive sessions are.
+    """
 
     def __init__(self) -> None:
         self.graphs: list[Graph] = []
+        self._modes: list[bool | None] = []  # what the thread did before each was entered
+
+    def enter(self, graph: Graph) -> None:
+        self.graphs.append(graph)
+        self._modes.append(context.current.eager)
+        context.current.eager = False
 
     def leave(self, graph: Graph) -> None:
         for position in range(len(self.graphs) - 1, -1, -1):
             if self.graphs[position] is graph:
                 del self.graphs[position]
+                mode = self._modes.pop(position)
+                if position == len(self.graphs):
+                    context.current.eager = mode
+                else:
+                    self._modes[position] = mode
                 return
 
 
@@ -605,6 +659,19 @@ def get_default_graph() -> Graph:
     """The graph that new operations go to: the innermost `as_default` of this thread, or the global graph."""
     graphs = _stack.graphs
     return graphs[-1] if graphs else _global_graph
+
+
+def has_default_operations() -> bool:
+    """Whether the global default graph has any operations."""
+    return bool(_global_graph._operations)
+
+
+def outermost_context() -> Graph | None:
+    """The graph around all functions that this thread is building; None where that is eager execution."""
+    for graph in reversed(_stack.graphs):
+        if not graph.building_function:
+            return graph
+    return None if context.eager_by_default() else _global_graph
 
 
 @export(v1=["reset_default_graph"])

@@ -11,6 +11,7 @@ from millstream.core.export import export
 from millstream.core.graph import Graph
 from millstream.core.opdef import REQUIRED, ArgSpec, AttrSpec, OpDef
 from millstream.core.operation import Operation
+from millstream.core.tape import EagerOperation
 
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
@@ -84,6 +85,8 @@ def encode_attr(message: Any, kind: str, value: Any) -> None:
         from millstream.io.tensor_proto import make_tensor_proto
 
         message.tensor.CopyFrom(make_tensor_proto(value, dtype=_array_dtype(value)))
+    elif kind == "func":
+        message.func.name = value.name
     else:
         message.CopyFrom(value)
 
@@ -99,11 +102,13 @@ def _append_attr(message: Any, kind: str, item: Any) -> None:
         message.type.append(item.as_datatype_enum)
     elif kind == "shape":
         message.shape.append(shapes.as_proto(item))
+    elif kind == "func":
+        message.func.add(name=item.name)
     else:
         getattr(message, {"int": "i", "float": "f", "bool": "b"}[kind]).append(item)
 
 
-def user_attr(op: Operation, name: str) -> Any:
+def user_attr(op: Operation | EagerOperation, name: str) -> Any:
     """An attribute as `Operation.get_attr` gives it."""
     if name == "_class":
         return [group.encode() for group in op._colocation]

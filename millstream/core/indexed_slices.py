@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.core.export import export
-from millstream.core.tensor import TensorLike
+from millstream.core.type_spec import CompositeTensor, TypeSpec
 
 if TYPE_CHECKING:
     from millstream.core.dtypes import DType
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @export("IndexedSlices")
-class IndexedSlices(TensorLike):
+class IndexedSlices(CompositeTensor):
     """Rows of a larger tensor: `dense[indices[i]] += values[i]`; indices may repeat.
 
     Attributes:
@@ -54,6 +54,12 @@ class IndexedSlices(TensorLike):
         return shapes.TensorShape(static_values.constant_value_as_shape(self._dense_shape))
 
     @property
+    def _type_spec(self) -> TypeSpec:
+        from millstream.core.composite_specs import IndexedSlicesSpec
+
+        return IndexedSlicesSpec.from_value(self)
+
+    @property
     def name(self) -> str:
         """The name of `values`."""
         return self._values.name
@@ -79,8 +85,8 @@ class IndexedSlices(TensorLike):
         return self._values.graph
 
     def __str__(self) -> str:
-        shape = "" if self._dense_shape is None else f", dense_shape={self._dense_shape}"
-        return f"IndexedSlices(indices={self._indices}, values={self._values}{shape})"
+        shape = "" if self._dense_shape is None else f", dense_shape={self._dense_shape!s}"
+        return f"IndexedSlices(indices={self._indices!s}, values={self._values!s}{shape})"
 
     __repr__ = __str__
 

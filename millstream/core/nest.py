@@ -1,49 +1,45 @@
-"""Nested structures of lists, tuples, named tuples, dicts and attrs classes, whose leaves are anything else.
+"""Nested structures of lists, tuples, named tuples, dicts, attrs objects and custom ones; all else are leaves.
 
-Dicts are read in the order of their sorted keys, so that equal dicts flatten alike. With `expand_composites`, objects
-of several tensors (those with `_to_components` and `_from_components`, such as sparse tensors) are structures too.
+Dicts are read in the order of their sorted keys, so that equal dicts flatten alike. A class (a dataclass, mostly) is
+custom that has `__tf_flatten__(self)`, which gives fixed data and a tuple of children, and a class method
+`__tf_unflatten__(cls, data, children)`. With `expand_composites`, objects of several parts (`Composite`: sparse
+tensors, their specs) are structures too.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence
+from typing import Any, NamedTuple
 
 from millstream.core.export import export
 
 
-@export("nest.is_nested")
-def is_nested(seq: Any) -> bool:
-    """Whether `seq` is a structure: a sequence that is no string, a mapping, or an instance of an attrs class."""
-    if isinstance(seq, (list, tuple, dict)):
-        return True
-    if isinstance(seq, (str, bytes, bytearray)):
-        return False
-    return isinstance(seq, (Sequence, Mapping)) or hasattr(type(seq), "__attrs_attrs__")
+class Composite:
+    """Base of values of several parts, which are structures for those who ask with `expand_composites`."""
+
+    __slots__ = ()
+    _is_leaf = False  # True in subclasses that are never taken apart
+
+    def _to_parts(self) -> Any:
+        """The structure of the parts."""
+        raise NotImplementedError
+
+    def _from_parts(self, parts: Any) -> Any:
+        """A value like this one with other parts."""
+        raise NotImplementedError
+
+    def _part_spec(self) -> Any:
+        """The type spec: two composites match if theirs have a common supertype."""
+        raise NotImplementedError
 
 
-is_sequence = is_nested
+class _Kind(NamedTuple):
+    """How structures of one kind are taken apart and put together."""
 
-
-def _is_structure(value: Any, expand_composites: bool) -> bool:
-    return is_nested(value) or (expand_composites and hasattr(value, "_to_components"))
-
-
-def _items(structure: Any) -> Iterator[tuple[Any, Any]]:
-    """The children of a structure with their keys, in order."""
-    if isinstance(structure, Mapping):
-        for key in _sorted_keys(structure):
-            yield key, structure[key]
-    elif hasattr(structure, "_fields") and isinstance(structure, tuple):
-        yield from zip(getattr(structure, "_fields"), structure, strict=True)  # noqa: B009 - not known to tuple
-    elif hasattr(type(structure), "__attrs_attrs__"):
-        for field in type(structure).__attrs_attrs__:
-            yield field.name, getattr(structure, field.name)
-    elif hasattr(structure, "_to_components"):
-        yield from enumerate(structure._to_components())
-    else:
-        yield from enumerate(structure)
+    items: Callable[[Any], Iterable[tuple[Any, Any]]]  # the children with their keys, in order
+    rebuild: Callable[[Any, Sequence[Any]], Any]  # a structure of the same type and keys with other children
 
 
 def _sorted_keys(mapping: Mapping[Any, Any]) -> list[Any]:
@@ -53,25 +49,75 @@ def _sorted_keys(mapping: Mapping[Any, Any]) -> list[Any]:
         raise TypeError(f"nest only supports dicts with sortable keys; received {list(mapping)!r}") from None
 
 
-def _children(structure: Any) -> list[Any]:
-    return [value for _, value in _items(structure)]
+def _rebuilt_mapping(structure: Any, children: Sequence[Any]) -> Any:
+    values = dict(zip(_sorted_keys(structure), children, strict=True))
+    ordered = {key: values[key] for key in structure}
+    if isinstance(structure, defaultdict):
+        return type(structure)(structure.default_factory, ordered)
+    return type(structure)(ordered)
 
 
-def _rebuilt(structure: Any, children: Sequence[Any]) -> Any:
-    """A structure of the same type and keys with other children."""
-    if isinstance(structure, Mapping):
-        values = dict(zip(_sorted_keys(structure), children, strict=True))
-        pairs = [(key, values[key]) for key in structure]
-        if isinstance(structure, defaultdict):
-            return type(structure)(structure.default_factory, pairs)
-        return type(structure)(pairs)  # type: ignore[call-arg]
-    if hasattr(structure, "_fields") or hasattr(type(structure), "__attrs_attrs__"):
-        return type(structure)(*children)
-    if hasattr(structure, "_from_components"):
-        return structure._from_components(list(children))
-    if isinstance(structure, range):
-        return list(children)
-    return type(structure)(children)
+_MAPPING = _Kind(lambda value: [(key, value[key]) for key in _sorted_keys(value)], _rebuilt_mapping)
+_NAMED_TUPLE = _Kind(
+    lambda value: zip(value._fields, value, strict=True), lambda value, children: type(value)(*children)
+)
+_ATTRS = _Kind(
+    lambda value: [(field.name, getattr(value, field.name)) for field in type(value).__attrs_attrs__],
+    lambda value, children: type(value)(*children),
+)
+_CUSTOM = _Kind(
+    lambda value: enumerate(value.__tf_flatten__()[1]),
+    lambda value, children: type(value).__tf_unflatten__(value.__tf_flatten__()[0], tuple(children)),
+)
+_SEQUENCE = _Kind(enumerate, lambda value, children: type(value)(children))
+_VIEW = _Kind(enumerate, lambda value, children: list(children))  # ranges and views of dicts: not made of children
+_COMPOSITE = _Kind(
+    lambda value: [(type(value).__name__, value._to_parts())], lambda value, children: value._from_parts(children[0])
+)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kind_of_type(kind: type) -> _Kind | None:
+    """How values of a type are structures; None if they are leaves."""
+    if issubclass(kind, (str, bytes)):
+        return None
+    if issubclass(kind, Mapping):
+        return _MAPPING
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return _NAMED_TUPLE
+    if hasattr(kind, "__attrs_attrs__"):
+        return _ATTRS
+    if hasattr(kind, "__tf_flatten__") and hasattr(kind, "__tf_unflatten__"):
+        return _CUSTOM
+    if issubclass(kind, (range, MappingView)):
+        return _VIEW
+    return _SEQUENCE if issubclass(kind, Sequence) else None
+
+
+def _kind(value: Any, expand_composites: bool) -> _Kind | None:
+    if expand_composites and isinstance(value, Composite) and not value._is_leaf:
+        return _COMPOSITE
+    return _kind_of_type(value.__class__)
+
+
+def _children(structure: Any, expand_composites: bool = True) -> list[Any]:
+    kind = _kind(structure, expand_composites)
+    return [] if kind is None else [value for _, value in kind.items(structure)]
+
+
+def items(structure: Any) -> list[tuple[Any, Any]] | None:
+    """The children of a structure, composites among them, with their keys; None for a leaf."""
+    kind = _kind(structure, expand_composites=True)
+    return None if kind is None else list(kind.items(structure))
+
+
+@export("nest.is_nested")
+def is_nested(seq: Any) -> bool:
+    """Whether `seq` is a structure: a sequence that is no string, a mapping, an attrs object or a custom one."""
+    return _kind_of_type(seq.__class__) is not None
+
+
+is_sequence = is_nested
 
 
 @export("nest.flatten")
@@ -89,9 +135,29 @@ def flatten(structure: Any, expand_composites: bool = False) -> list[Any]:
       >>> tf.nest.flatten({"b": 1, "a": [2, (3, 4)]})
       [2, 3, 4, 1]
     """
-    if not _is_structure(structure, expand_composites):
-        return [structure]
-    return [leaf for child in _children(structure) for leaf in flatten(child, expand_composites)]
+    leaves: list[Any] = []
+    _collect(structure, expand_composites, leaves)
+    return leaves
+
+
+def flatten_with_paths(structure: Any, expand_composites: bool = False) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The leaves of a structure, each with the keys and indices that lead to it."""
+    kind = _kind(structure, expand_composites)
+    if kind is None:
+        yield (), structure
+        return
+    for key, child in kind.items(structure):
+        for path, leaf in flatten_with_paths(child, expand_composites):
+            yield (key, *path), leaf
+
+
+def _collect(structure: Any, expand_composites: bool, leaves: list[Any]) -> None:
+    kind = _kind(structure, expand_composites)
+    if kind is None:
+        leaves.append(structure)
+        return
+    for _, child in kind.items(structure):
+        _collect(child, expand_composites, leaves)
 
 
 @export("nest.pack_sequence_as")
@@ -109,7 +175,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any], expand_compos
     """
     if not is_nested(flat_sequence):
         raise TypeError(f"flat_sequence must be a sequence; received {flat_sequence!r}")
-    if not _is_structure(structure, expand_composites):
+    if _kind(structure, expand_composites) is None:
         if len(flat_sequence) != 1:
             raise ValueError(f"Structure is a scalar but len(flat_sequence) == {len(flat_sequence)} > 1")
         return flat_sequence[0]
@@ -123,9 +189,11 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any], expand_compos
 
 
 def _packed(structure: Any, leaves: Iterator[Any], expand_composites: bool) -> Any:
-    if not _is_structure(structure, expand_composites):
+    kind = _kind(structure, expand_composites)
+    if kind is None:
         return next(leaves)
-    return _rebuilt(structure, [_packed(child, leaves, expand_composites) for child in _children(structure)])
+    children = [_packed(child, leaves, expand_composites) for _, child in kind.items(structure)]
+    return kind.rebuild(structure, children)
 
 
 @export("nest.map_structure")
@@ -184,11 +252,14 @@ def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expa
 
 
 def _compare(first: Any, second: Any, check_types: bool, expand: bool) -> None:
-    structures = _is_structure(first, expand), _is_structure(second, expand)
-    if structures[0] != structures[1]:
-        nested, leaf = (first, second) if structures[0] else (second, first)
+    kinds = _kind(first, expand), _kind(second, expand)
+    if kinds[0] is None and kinds[1] is None:
+        return
+    if kinds[0] is None or kinds[1] is None:
+        nested, leaf = (second, first) if kinds[0] is None else (first, second)
         raise ValueError(f'Substructure "{_shown(nested)}" is a sequence, while substructure "{_shown(leaf)}" is not')
-    if not structures[0]:
+    if kinds[0] is _COMPOSITE and kinds[1] is _COMPOSITE:
+        _compare_composites(first, second)
         return
     if check_types and not _same_type(first, second):
         raise TypeError(
@@ -196,12 +267,12 @@ def _compare(first: Any, second: Any, check_types: bool, expand: bool) -> None:
             f"First structure {_shown(first)} has type {type(first).__name__}, "
             f"while second structure {_shown(second)} has type {type(second).__name__}"
         )
-    if isinstance(first, Mapping) and isinstance(second, Mapping) and set(first) != set(second):
+    if check_types and kinds[0] is _MAPPING and set(first) != set(second):
         raise ValueError(
             "The two dictionaries don't have the same set of keys. First structure has keys "
             f"{_shown(list(first))}, while second structure has keys {_shown(list(second))}"
         )
-    pairs = _children(first), _children(second)
+    pairs = _children(first, expand), _children(second, expand)
     if len(pairs[0]) != len(pairs[1]):
         raise ValueError(
             "The two structures don't have the same number of elements. "
@@ -209,6 +280,12 @@ def _compare(first: Any, second: Any, check_types: bool, expand: bool) -> None:
         )
     for one, other in zip(*pairs, strict=True):
         _compare(one, other, check_types, expand)
+
+
+def _compare_composites(first: Composite, second: Composite) -> None:
+    specs = first._part_spec(), second._part_spec()
+    if specs[0].most_specific_common_supertype([specs[1]]) is None:
+        raise ValueError(f"Incompatible CompositeTensor TypeSpecs: {_shown(specs[0])} vs. {_shown(specs[1])}")
 
 
 def _same_type(first: Any, second: Any) -> bool:
@@ -225,14 +302,17 @@ def _shown(value: Any) -> str:
 
 def _outline(structure: Any) -> str:
     """The form of a structure with dots for leaves."""
-    if not is_nested(structure):
+    kind = _kind_of_type(structure.__class__)
+    if kind is None:
         return "."
-    if isinstance(structure, Mapping):
-        return "{" + ", ".join(f"{key!r}: {_outline(value)}" for key, value in _items(structure)) + "}"
-    if hasattr(structure, "_fields"):
-        fields = ", ".join(f"{key}={_outline(value)}" for key, value in _items(structure))
+    if kind is _MAPPING:
+        return "{" + ", ".join(f"{key!r}: {_outline(value)}" for key, value in kind.items(structure)) + "}"
+    if kind in (_NAMED_TUPLE, _ATTRS):
+        fields = ", ".join(f"{key}={_outline(value)}" for key, value in kind.items(structure))
         return f"{type(structure).__name__}({fields})"
     body = ", ".join(map(_outline, _children(structure)))
+    if kind is _CUSTOM:
+        return f"{type(structure).__name__}({body})"
     return f"({body})" if isinstance(structure, tuple) else f"[{body}]"
 
 

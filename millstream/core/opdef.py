@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from ctypes import c_float
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millstream.core import dtypes
@@ -38,7 +39,7 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 DEAD: Any = type("Dead", (), {"__repr__": lambda self: "DEAD"})()
 
 # Keyword-only kernel parameters that are not attributes: services which the runtime hands in.
-KERNEL_SERVICES = frozenset(("state", "stream", "check", "node", "resource"))
+KERNEL_SERVICES = frozenset(("state", "stream", "check", "node", "resource", "region"))
 # What `op` takes by keyword besides the types of type attributes.
 FLAGS = frozenset(
     "static stateful host traced_only moves_data reads_shape_only commutative aggregate allows_uninitialized "
@@ -78,7 +79,8 @@ class OpDef:
         "name", "inputs", "outputs", "attrs", "shape_rule", "kernel", "kernel_attrs", "kernel_services",
         "static_inputs", "static_rule", "stateful", "host", "traced_only", "moves_data", "reads_shape_only",
         "commutative", "aggregate", "allows_uninitialized", "asynchronous", "writes", "takes_refs", "must_be_fed",
-        "runs_python", "gradient_function", "gradient_reason", "single_type_attr", "signature", "doc",
+        "runs_python", "calls_function", "gradient_function", "gradient_reason", "single_type_attr", "signature", "doc",
+        "prepared",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +105,8 @@ class OpDef:
         self.asynchronous: bool = flags.pop("asynchronous", False)
         self.runs_python: bool = flags.pop("runs_python", False)
         self.must_be_fed: bool = flags.pop("must_be_fed", False)
+        # Whether an attribute is a function, whose effects are those of the operation.
+        self.calls_function: bool = any(spec.kind in ("func", "list(func)") for spec in self.attrs.values())
         self.takes_refs: bool = any(spec.is_ref for spec in self.inputs)
         writes = flags.pop("writes", None)
         if writes is None:  # an operation that uses the state service writes its Ref inputs
@@ -117,6 +121,7 @@ class OpDef:
         self.gradient_function: GradientFunction | None = None
         self.gradient_reason: str | None = None
         self.single_type_attr = self._find_single_type_attr()
+        self.prepared: dict[Any, Any] = {}  # what the eager runtime has made ready, by attributes
 
     def _find_single_type_attr(self) -> str | None:
         """The only attribute, where it is the type of all inputs and of the output: the quick way of `apply_op`."""
@@ -189,13 +194,31 @@ def find(op_type: str) -> OpDef:
     Raises:
       NotFoundError: no operation of that name is registered.
     """
-    try:
-        return REGISTRY[op_type]
-    except KeyError:
+    definition = REGISTRY.get(op_type) or _load(op_type)
+    if definition is None:
         from millstream.core import errors
 
-        message = f"Op type not registered '{op_type}'."
-        raise errors.NotFoundError(None, None, message) from None
+        raise errors.NotFoundError(None, None, f"Op type not registered '{op_type}'.")
+    return definition
+
+
+def op_types() -> set[str]:
+    """The types of all operations, of those too whose modules have not been imported yet."""
+    return {*REGISTRY, *_modules()}
+
+
+def _load(op_type: str) -> OpDef | None:
+    """Imports the module that defines an operation."""
+    module = _modules().get(op_type)
+    if module is not None:
+        import_module(module)
+    return REGISTRY.get(op_type)
+
+
+def _modules() -> dict[str, str]:
+    """The module that defines each operation, as `tools/api_gen.py` found them."""
+    modules: dict[str, str] = import_module("millstream._api.operations").MODULES
+    return modules
 
 
 def _kernel_parameters(kernel: Kernel) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -371,6 +394,60 @@ def argument_slices(specs: tuple[ArgSpec, ...], attrs: dict[str, Any]) -> list[s
         places.append(slice(position, position + length))
         position += length
     return places
+
+
+# Operations that make a handle, or stand for a value that is given.
+_MAKE_HANDLES = frozenset(("VarHandleOp", "VariableV2", "Variable"))
+
+
+def functions_of(op: Any) -> list[Any]:
+    """The functions among an operation's attributes."""
+    found: list[Any] = []
+    for spec in op.definition.attrs.values():
+        if spec.kind == "func":
+            found.append(op.attrs[spec.name])
+        elif spec.kind == "list(func)":
+            found.extend(op.attrs[spec.name])
+    return found
+
+
+def changes_input(op: Any, index: int) -> bool:
+    """Whether an operation may change the resource that is its flat input `index`."""
+    definition = op.definition
+    if definition.calls_function:
+        # A condition or a branch index comes before what the functions take.
+        position = index - (len(op.inputs) - _inputs_of_functions(op))
+        return any(position in function.written_inputs for function in functions_of(op))
+    if "state" not in definition.kernel_services:
+        return True  # a queue, a table: whatever is done with it may change it
+    for spec, place in zip(definition.inputs, input_slices(definition, op.attrs), strict=True):
+        if place == index if isinstance(place, int) else place.start <= index < place.stop:
+            return spec.name in definition.writes
+    return False
+
+
+def _inputs_of_functions(op: Any) -> int:
+    places = input_slices(op.definition, op.attrs)
+    last = places[-1]
+    return last.stop - last.start if isinstance(last, slice) else 1
+
+
+def has_other_effects(op: Any) -> bool:
+    """Whether an operation does something besides changing its inputs: it prints, checks, calls Python."""
+    definition = op.definition
+    if definition.calls_function:
+        return any(function.has_other_effects for function in functions_of(op))
+    if not definition.stateful or definition.must_be_fed or definition.name in _MAKE_HANDLES:
+        return False
+    return not definition.kernel_services & {"stream", "state"}
+
+
+def runs_python(op: Any) -> bool:
+    """Whether an operation, or a function that it calls, calls the user's Python code."""
+    definition = op.definition
+    if definition.calls_function:
+        return any(function.runs_python for function in functions_of(op))
+    return definition.runs_python
 
 
 def group_arguments(specs: tuple[ArgSpec, ...], attrs: dict[str, Any], flat: list[Any]) -> list[Any]:

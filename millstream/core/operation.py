@@ -131,6 +131,42 @@ class Operation:
         self.attrs = {**self.attrs, name: graph_io.plain_attr(value)}
         self.graph.structure_changed()
 
+    def _extend(self, inputs: Sequence[Tensor] = (), **attrs: Any) -> None:
+        """Sets attributes that give the operation more outputs, after those that it has; adds inputs too."""
+        from millstream.core import dispatch, tape
+        from millstream.core.tensor import Tensor
+
+        for tensor in inputs:
+            tensor._consumers.append(self)
+        self.inputs = (*self.inputs, *inputs)
+        before = len(self.outputs)
+        self.attrs = {**self.attrs, **dispatch.with_output_types(self.definition, attrs)}
+        dtypes = dispatch.output_dtypes(self.definition, self.attrs)
+        shapes = dispatch.infer_shapes(self, len(dtypes))
+        for index in range(len(self.outputs), len(dtypes)):
+            self.outputs.append(Tensor(self, index, dtypes[index], shapes[index]))
+        self.graph.structure_changed()
+        tape.has_grown(self, self.outputs[before:])
+
+    def copied(
+        self, graph: Graph, name: str, inputs: Sequence[Tensor], control_inputs: Sequence[Operation]
+    ) -> Operation:
+        """The same operation in another graph, on other inputs."""
+        new = Operation.__new__(Operation)
+        new.graph = graph
+        new.definition = self.definition
+        new.name = name
+        new.inputs = tuple(inputs)
+        new._control_inputs = tuple(control_inputs)
+        new.attrs = self.attrs
+        new.device = self.device
+        new._frames = self._frames
+        new._colocation = ()
+        new._original_op = None
+        new.outputs = []
+        graph.adopt(new, [tensor.dtype for tensor in self.outputs], [tensor._shape for tensor in self.outputs])
+        return new
+
     def _add_control_inputs(self, operations: Sequence[Operation]) -> None:
         """Adds control inputs after the fact."""
         from millstream.core.graph import as_operation

@@ -26,7 +26,7 @@ _v2_behavior = False
 
 
 def as_dim(value: Any) -> Dim:
-    """Reads a user's dimension: None, an integer (of any type, 2.0 and "2" too) or a `Dimension`.
+    """Reads a user's dimension: None, an integer (of any type, an eager tensor, 2.0 and "2" too) or a `Dimension`.
 
     Raises:
       TypeError: if it is not a number.
@@ -39,7 +39,7 @@ def as_dim(value: Any) -> Dim:
     if isinstance(value, DType):
         raise TypeError(f"Cannot convert {value} to Dimension")
     number = int(value)
-    if number != value and not isinstance(value, (str, bytes)):
+    if not hasattr(value, "__index__") and not isinstance(value, (str, bytes)) and number != value:
         raise ValueError(f"Ambiguous dimension: {value}")
     if number < 0:
         raise ValueError(f"Dimension {number} must be >= 0")
@@ -147,6 +147,15 @@ def generalize(a: Shape, b: Shape) -> Shape:
     if a is None or b is None or len(a) != len(b):
         return None
     return tuple([x if x == y else None for x, y in zip(a, b, strict=True)])
+
+
+def broadcasts(a: Shape, b: Shape, to: Shape = None) -> bool:
+    """Whether two shapes broadcast together; and if `to` is given, whether the result has that shape."""
+    try:
+        result = broadcast(a, b)
+    except ValueError:
+        return False
+    return to is None or result == to
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:

@@ -7,7 +7,7 @@ from millstream.core import dtypes, shapes, static_values
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
 from millstream.core.scopes import name_scope
-from millstream.core.tensor import TensorLike
+from millstream.core.type_spec import CompositeTensor, TypeSpec
 
 if TYPE_CHECKING:
     from millstream.core.dtypes import DType
@@ -26,7 +26,7 @@ class SparseTensorValue(NamedTuple):
 
 
 @export("SparseTensor", "sparse.SparseTensor")
-class SparseTensor(TensorLike):
+class SparseTensor(CompositeTensor):
     """A tensor of which only some elements are not zero.
 
     Args:
@@ -89,6 +89,12 @@ class SparseTensor(TensorLike):
         return self._values.dtype
 
     @property
+    def _type_spec(self) -> TypeSpec:
+        from millstream.core.composite_specs import SparseTensorSpec
+
+        return SparseTensorSpec.from_value(self)
+
+    @property
     def op(self) -> Operation:
         """The operation that gives the elements."""
         return self._values.op
@@ -109,7 +115,7 @@ class SparseTensor(TensorLike):
         return session_stack.session_for(self.graph, session, "evaluate tensor", "eval").run(self, feed_dict)
 
     def __str__(self) -> str:
-        return f"SparseTensor(indices={self._indices}, values={self._values}, dense_shape={self._dense_shape})"
+        return f"SparseTensor(indices={self._indices!s}, values={self._values!s}, dense_shape={self._dense_shape!s})"
 
     __repr__ = __str__
 

@@ -62,6 +62,10 @@ _Known = dict[_Key, Any]
 
 def _evaluate(tensor: Tensor, partial: bool) -> np.ndarray[Any, Any] | None:
     """Computes what `tensor` depends on, then `tensor` itself; without recursion, for graphs may be deep."""
+    if not isinstance(tensor, Tensor):  # a variable
+        return None
+    if tensor.is_eager:
+        return tensor._array() if tensor.dtype.is_numpy_compatible else None  # type: ignore[attr-defined]
     wanted = (tensor, partial)
     known: _Known = {}
     entered = {wanted}
@@ -208,7 +212,7 @@ def get_static_value(tensor: Any, partial: bool = False) -> np.ndarray[Any, Any]
     """The value of a tensor where it is known when the graph is built, else None.
 
     Args:
-      tensor: the tensor.
+      tensor: the tensor; anything else is returned itself.
       partial: accepted for compatibility.
     """
-    return constant_value(tensor) if isinstance(tensor, Tensor) else None
+    return constant_value(tensor) if isinstance(tensor, Tensor) else tensor

@@ -20,6 +20,8 @@ class TensorLike:
     """Base of everything that stands for a tensor: graph tensors, eager tensors, variables, sparse values."""
 
     __slots__ = ()
+    # Whether it has its value at once, outside of all graphs.
+    is_eager = False
 
 
 @export("Tensor")

@@ -9,10 +9,16 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
 Positions = tuple[CodeType | int, ...]  # code, offset, code, offset, …: innermost frame first
+
+# Generated code: for each file the user's (file, line, function, source text) by line. What has none is left out.
+ORIGINS: dict[str, dict[int, tuple[str, int, str, str]]] = {}
+# Directories of libraries whose frames are none of the user's program: those through which users' code is called.
+LIBRARIES: list[str] = []
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _ours: dict[CodeType, bool] = {}
@@ -20,7 +26,7 @@ _ours: dict[CodeType, bool] = {}
 
 def _is_ours(code: CodeType) -> bool:
     name = code.co_filename
-    ours = _ours[code] = name.startswith(_PACKAGE) or name.startswith("<frozen ")
+    ours = _ours[code] = name.startswith((_PACKAGE, "<frozen ", *LIBRARIES))
     return ours
 
 
@@ -54,18 +60,23 @@ def _line_number(code: CodeType, offset: int) -> int:
     return code.co_firstlineno
 
 
+def _entries(positions: Positions) -> Iterator[tuple[str, int, str, str]]:
+    """(file, line, function, source text) of each frame, innermost first; the user's lines for generated code."""
+    for code, line in frames(positions):
+        generated = ORIGINS.get(code.co_filename)
+        if generated is None:
+            yield code.co_filename, line, code.co_name, linecache.getline(code.co_filename, line).strip()
+        elif line in generated:
+            yield generated[line]
+
+
 def describe(positions: Positions) -> str:
     """`train.py:46, in build_model` for the innermost frame of the user's program, or an empty string."""
-    if not positions:
-        return ""
-    code, line = frames(positions[:2])[0]
-    return f"{os.path.basename(code.co_filename)}:{line}, in {code.co_name}"
+    for file, line, name, _ in _entries(positions):
+        return f"{os.path.basename(file)}:{line}, in {name}"
+    return ""
 
 
 def as_list(positions: Positions) -> list[tuple[str, int, str, str]]:
     """(file, line, function, source text) of each frame, outermost first, as `traceback.extract_stack` gives it."""
-    entries = []
-    for code, number in reversed(frames(positions)):
-        text = linecache.getline(code.co_filename, number).strip()
-        entries.append((code.co_filename, number, code.co_name, text))
-    return entries
+    return list(_entries(positions))[::-1]

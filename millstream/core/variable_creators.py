@@ -29,7 +29,7 @@ def _creators(graph: Graph) -> _Creators:
     return graph.extensions.setdefault("variable_creators", _Creators())
 
 
-@export(v1=["variable_creator_scope"])
+@export("variable_creator_scope")
 @contextmanager
 def variable_creator_scope(variable_creator: Creator) -> Iterator[None]:
     """Has a function make the variables of a `with` block, or change how they are made.
@@ -104,8 +104,12 @@ def create_v2(
     synchronization: VariableSynchronization | None = VariableSynchronization.AUTO,
     aggregation: VariableAggregation | None = VariableAggregation.NONE,
     shape: Any = None,
+    experimental_enable_variable_lifting: bool = True,
 ) -> Any:
-    """`tf.Variable(…)` of the 2.x namespace: always a resource variable."""
+    """`tf.Variable(…)` of the 2.x namespace: always a resource variable.
+
+    `experimental_enable_variable_lifting` is accepted; functions always make their variables outside of their graphs.
+    """
     return _create(
         _default_v2,
         initial_value=initial_value,
@@ -125,9 +129,16 @@ def create_v2(
 
 def _create(default: Creator, **keywords: Any) -> Any:
     create = default
+    if _is_lifted():
+        create = partial(get_default_graph().extensions["lifted_variables"].create, create)
     for function in _creators(get_default_graph()).functions:
         create = partial(function, create)
     return create(**keywords)
+
+
+def _is_lifted() -> bool:
+    """Whether a `tf.function` is being traced, which makes its variables outside of its graph."""
+    return not context.executing_eagerly() and "lifted_variables" in get_default_graph().extensions
 
 
 def _default_v1(use_resource: bool | None = None, expected_shape: Any = None, **keywords: Any) -> Any:
@@ -141,7 +152,7 @@ def _default_v1(use_resource: bool | None = None, expected_shape: Any = None, **
         use_resource = get_variable_scope().use_resource
     if use_resource is None:
         use_resource = _resource_by_default
-    if use_resource or context.executing_eagerly():
+    if use_resource or context.executing_eagerly() or _is_lifted():
         return ResourceVariable(**keywords)
     return RefVariable(**keywords)
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
-from millstream.core import deprecation
+from millstream.core import context, deprecation
 from millstream.core.dtypes import float32
 from millstream.core.export import export, export_value
 from millstream.core.graph import Graph, get_default_graph
@@ -422,7 +422,8 @@ class variable_scope(AbstractContextManager[VariableScope]):  # noqa: N801 - the
         if target is None and self._reuse:
             raise ValueError("reuse=True cannot be used without a name_or_scope")
         with ExitStack() as stack:
-            stack.enter_context(graph_of(self._values).as_default())
+            if not context.executing_eagerly():
+                stack.enter_context(graph_of(self._values).as_default())
             name_scope_name = self._enter_name_scope(stack)
             if target is None:
                 target = unique_variable_scope(self._default_name)  # type: ignore[arg-type]
@@ -434,7 +435,8 @@ class variable_scope(AbstractContextManager[VariableScope]):  # noqa: N801 - the
     def _enter_name_scope(self, stack: ExitStack) -> str | None:
         """Enters the name scope that goes with the variable scope; None where there is none (at the root)."""
         if not self._auxiliary_name_scope:
-            current = get_default_graph().get_name_scope()
+            eager = context.executing_eagerly()
+            current = context.current.scope_name if eager else get_default_graph().get_name_scope()
             return f"{current}/" if current else ""
         target = self._name_or_scope
         if isinstance(target, VariableScope):

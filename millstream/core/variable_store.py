@@ -1,23 +1,29 @@
-"""The variables that `tf.get_variable` has made in a graph, by full name: making, checking, sharing."""
+"""The variables that `tf.get_variable` has made in a graph, by full name: making, checking, sharing.
+
+In eager execution nothing is kept or shared, as in TensorFlow: each call makes a variable, which lives as long as
+somebody holds it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-from millstream.core import shapes
+from millstream.core import context, shapes
 from millstream.core.dtypes import DType, as_dtype
 from millstream.core.graph import get_default_graph
 from millstream.core.graph_keys import GraphKeys
+from millstream.core.provided import Provided
 from millstream.core.resource_variables import ResourceVariable
 from millstream.core.scopes import init_scope, name_scope
 from millstream.core.variable_creators import create_v1
 from millstream.core.variable_settings import check_settings
 from millstream.core.variables import Variable
 
-# `(name, dtype) -> initializer` for variables that have none; the module of initialisers installs it.
-DEFAULT_INITIALIZER: list[Callable[[str, DType], Any]] = []
+# (name, dtype) -> the initialiser of variables for which none is given.
+_default_initializer = Provided("millstream.ops.init_ops:default_initializer")
 
 # How many of the user's frames an error shows for the place where a variable was made.
 _FRAMES_SHOWN = 5
@@ -89,15 +95,16 @@ class VariableStore:
             raise ValueError("If initializer is a constant, do not specify shape.")
         wanted = as_dtype("float32" if dtype is None else dtype).base_dtype
         plain = shapes.as_plain(shape)
-        if name in self._vars:
+        shares = not context.executing_eagerly()
+        if shares and name in self._vars:
             return self._existing(name, plain, wanted, reuse)
-        if reuse is True:
+        if shares and reuse is True:
             raise ValueError(
                 f"Variable {name} does not exist, or was not created with tf.get_variable(). "
                 "Did you mean to set reuse=tf.AUTO_REUSE in VarScope?"
             )
         if initializer is None:
-            initializer = DEFAULT_INITIALIZER[0](name, wanted)
+            initializer = _default_initializer(name, wanted)
         if from_value:
             initial_value, initial_dtype = initializer, None
         else:
@@ -115,7 +122,8 @@ class VariableStore:
             synchronization=synchronization,
             aggregation=aggregation,
         )
-        self._vars[name] = variable
+        if shares:
+            self._vars[name] = variable
         if regularizer is not None:
             _regularize(variable, name, regularizer)
         return variable
@@ -193,7 +201,8 @@ def _takes_nothing(function: Callable[..., Any]) -> bool:
 def _regularize(variable: Variable, name: str, regularizer: Callable[[Any], Any]) -> None:
     """Adds the loss that a regulariser gives for a new variable to `GraphKeys.REGULARIZATION_LOSSES`."""
     graph = get_default_graph()
-    with graph.colocate_with(variable.op), name_scope(name + "/Regularizer/"), init_scope():
+    near = nullcontext() if context.executing_eagerly() else graph.colocate_with(variable.op)
+    with near, name_scope(name + "/Regularizer/"), init_scope():
         loss = regularizer(variable)
     if loss is not None:
         graph.add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)

@@ -71,6 +71,8 @@ class Variable(TensorLike, metaclass=VariableMeta):
       >>> update = w.assign_add([[1.0, 1.0]])
     """
 
+    _is_dense_tensor_like = True  # lists that hold one become a tensor
+
     SaveSliceInfo = SliceInfo
     __array_priority__ = 100
 
@@ -311,6 +313,11 @@ class Variable(TensorLike, metaclass=VariableMeta):
         """The name without `:0`."""
         return self.name.partition(":")[0]
 
+    @property
+    def _key(self) -> Any:
+        """What identifies the variable, hashable: several objects may stand for one variable."""
+        return self.op.graph, self.op.name
+
     def experimental_ref(self) -> Reference:
         """A hashable reference to this variable."""
         return Reference(self)
@@ -323,8 +330,11 @@ class Variable(TensorLike, metaclass=VariableMeta):
         raise TypeError("'Variable' object is not iterable.")
 
     def __hash__(self) -> int:
+        if type(self).__eq__ is not Variable.__eq__:
+            raise TypeError(f"Variable is unhashable. Instead, use variable.ref() as the key. (Variable: {self!r})")
         return id(self)
 
+    # By identity, as for any object; `enable_tensor_equality` gives `==` another meaning.
     def __eq__(self, other: object) -> Any:
         return self is other
 
