@@ -296,9 +296,16 @@ def gelu(features: Any, approximate: bool = False, name: str | None = None) -> T
       features: a floating point tensor.
       approximate: uses tanh in place of the error function.
       name: the scope of the operations.
+
+    Raises:
+      ValueError: integers.
     """
     with name_scope(name or "Gelu"):
         features = to_tensor(features, name="features")
+        if not features.dtype.is_floating:
+            raise ValueError(
+                f"`features.dtype` must be a floating point tensor.Received:features.dtype={features.dtype}"
+            )
         if approximate:
             cubic = features + 0.044715 * features * features * features
             return 0.5 * features * (1 + tanh(cubic * np.sqrt(2 / np.pi)))

@@ -20,8 +20,11 @@ from millstream.ops.fill_ops import ones_like, zeros_like
 from millstream.ops.select_ops import where
 
 _ADDABLE = f"{FLOATING} uint8 int8 int16 int32 int64 {COMPLEX}"
-_ORDERED = f"{FLOATING} int32 int64"
-_NO_NAN = f"half float double {COMPLEX}"
+# What TensorFlow takes since 2.x stands behind a "+".
+_ALL = ARITHMETIC + " uint32 uint64"
+_SMALL = " int8 int16 uint8 uint16 uint32 uint64"
+_ORDERED = f"{FLOATING} int32 int64" + _SMALL
+_NO_NAN = f"half float double {COMPLEX}" + " bfloat16"
 
 # --- Sums and products --------------------------------------------------------------------------------------
 
@@ -32,28 +35,28 @@ add = binary(
     doc="x + y; strings are joined.",
 )  # fmt: skip
 add_v2_op = binary_op(
-    "AddV2", _ADDABLE,
+    "AddV2", _ADDABLE + " uint16 uint32 uint64",
     kernel=lambda xp, x, y: x + y,
     gradient=lambda grad, x, y, z: (grad, grad),
     commutative=True, aggregate=True,
 )  # fmt: skip
 subtract = binary(
-    "Sub", ARITHMETIC, "math.subtract", "subtract",
+    "Sub", _ALL, "math.subtract", "subtract",
     kernel=lambda xp, x, y: x - y,
-    gradient=lambda grad, x, y, z: (grad, -grad),
+    gradient=(lambda grad, x, y, z: grad, lambda grad, x, y, z: -grad),
     doc="x - y.",
 )  # fmt: skip
 multiply = binary(
-    "Mul", ARITHMETIC, "math.multiply", "multiply",
+    "Mul", _ALL, "math.multiply", "multiply",
     kernel=lambda xp, x, y: x * y,
-    gradient=lambda grad, x, y, z: (grad * y, grad * x),
+    gradient=(lambda grad, x, y, z: grad * y, lambda grad, x, y, z: grad * x),
     doc="x * y.",
     commutative=True,
 )  # fmt: skip
 squared_difference = binary(
     "SquaredDifference", SIGNED, "math.squared_difference", v1=["squared_difference"],
     kernel=lambda xp, x, y: (x - y) * xp.conj(x - y),
-    gradient=lambda grad, x, y, z: (2 * grad * (x - y), -2 * grad * (x - y)),
+    gradient=(lambda grad, x, y, z: 2 * grad * (x - y), lambda grad, x, y, z: -2 * grad * (x - y)),
     doc="(x - y) squared.",
     commutative=True,
 )  # fmt: skip
@@ -69,7 +72,7 @@ def add_v2(x: Any, y: Any, name: str | None = None) -> Tensor:
       name: the operation's name.
     """
     x = to_tensor(x, name="x")
-    y = to_tensor(y, x.dtype.base_dtype, name="y")
+    y = to_tensor(y, name="y", preferred=x.dtype.base_dtype)
     return (add if x.dtype.base_dtype is dtypes.string else add_v2_op)(x, y, name=name or "Add")
 
 
@@ -122,31 +125,30 @@ def _div(xp: Any, x: Any, y: Any, *, check: Any) -> Any:
     return _truncate_div(xp, x, y, check=check) if _is_integer(x) else _quotient(xp, x, y)
 
 
-def _div_gradient(grad: Any, x: Any, y: Any, z: Any) -> Any:
-    return grad / y, -grad * x / y / y
+_div_gradient = (lambda grad, x, y, z: grad / y, lambda grad, x, y, z: -grad * x / y / y)
 
 
 realdiv = binary(
-    "RealDiv", ARITHMETIC, "realdiv",
+    "RealDiv", _ALL, "realdiv",
     kernel=_quotient,
     gradient=_div_gradient,
     doc="x / y as division of real numbers.",
 )  # fmt: skip
-div_op = binary_op("Div", ARITHMETIC, kernel=_div, gradient=_div_gradient)
+div_op = binary_op("Div", _ALL, kernel=_div, gradient=_div_gradient)
 floor_div = binary(
-    "FloorDiv", ARITHMETIC, v1=["floor_div"],
+    "FloorDiv", _ALL, v1=["floor_div"],
     kernel=_floor_div,
     no_gradient="piecewise constant",
     doc="x / y, rounded towards negative infinity.",
 )  # fmt: skip
 floormod = binary(
-    "FloorMod", f"int32 int64 {FLOATING}", "math.floormod", "math.mod", v1=["floormod", "mod"],
+    "FloorMod", f"int32 int64 {FLOATING}" + _SMALL, "math.floormod", "math.mod", v1=["floormod", "mod"],
     kernel=_floor_mod,
-    gradient=lambda grad, x, y, z: (grad, -grad * floor_div(x, y)),
+    gradient=(lambda grad, x, y, z: grad, lambda grad, x, y, z: -grad * floor_div(x, y)),
     doc="The rest of `floor_div(x, y)`, which has the sign of `y`: `x - floor_div(x, y) * y`.",
 )  # fmt: skip
 truncatediv = binary(
-    "TruncateDiv", ARITHMETIC, "truncatediv",
+    "TruncateDiv", _ALL, "truncatediv",
     kernel=_truncate_div,
     no_gradient="piecewise constant",
     doc="x / y, rounded towards zero.",
@@ -160,17 +162,21 @@ mod_op = binary_op("Mod", "int32 int64 half half bfloat16 float double", kernel=
 div_no_nan_op = binary_op(
     "DivNoNan", _NO_NAN,
     kernel=lambda xp, x, y: xp.where(y == 0, xp.zeros_like(x), x / _one_where_zero(xp, y, y)),
-    gradient=lambda grad, x, y, z: (div_no_nan(grad, y), -grad * div_no_nan(div_no_nan(x, y), y)),
+    gradient=(
+        lambda grad, x, y, z: div_no_nan(grad, y),
+        lambda grad, x, y, z: -grad * div_no_nan(div_no_nan(x, y), y),
+    ),
 )  # fmt: skip
 mul_no_nan_op = binary_op(
     "MulNoNan", _NO_NAN,
     kernel=lambda xp, x, y: xp.where(y == 0, xp.zeros_like(y), x * y),
-    gradient=lambda grad, x, y, z: (multiply_no_nan(grad, y), multiply_no_nan(x, grad)),
+    gradient=(lambda grad, x, y, z: multiply_no_nan(grad, y), lambda grad, x, y, z: multiply_no_nan(x, grad)),
 )  # fmt: skip
 
 _INT_TO_FLOAT: dict[DType, DType] = {
     dtypes.uint8: dtypes.float32, dtypes.int8: dtypes.float32, dtypes.uint16: dtypes.float32,
     dtypes.int16: dtypes.float32, dtypes.int32: dtypes.float64, dtypes.int64: dtypes.float64,
+    dtypes.uint32: dtypes.float64, dtypes.uint64: dtypes.float64,
 }  # fmt: skip
 
 
@@ -188,8 +194,9 @@ def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
     """
 
     with name_scope(name, "truediv", [x, y]) as scope:
-        x, y = to_tensor(x, name="x"), to_tensor(y, name="y")
+        x = to_tensor(x, name="x")
         dtype = x.dtype.base_dtype
+        y = to_tensor(y, name="y", preferred=dtype)
         if dtype is not y.dtype.base_dtype:
             raise TypeError(f"x and y must have the same dtype, got {dtype!r} != {y.dtype.base_dtype!r}")
         if not (dtype.is_floating or dtype.is_complex):
@@ -199,7 +206,25 @@ def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
         return realdiv(x, y, name=scope)
 
 
-@export("math.divide", "divide")
+@export(v2=["math.divide", "divide"])
+def divide_v2(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y as Python's `/`: `truediv`.
+
+    Args:
+      x: a numeric tensor.
+      y: a tensor of the same dtype, whose shape broadcasts with that of `x`.
+      name: the operation's name.
+
+    Example:
+      >>> tf.divide(7, 2)
+      <tf.Tensor: shape=(), dtype=float64, numpy=3.5>
+    """
+    if not isinstance(x, Tensor):
+        x = to_tensor(x, y.dtype.base_dtype if isinstance(y, Tensor) else None, name="x")
+    return divide(x, y, name)
+
+
+@export(v1=["math.divide", "divide"])
 def divide(x: Any, y: Any, name: str | None = None) -> Any:
     """x / y as Python computes it: `truediv` for tensors, a Python number where neither is a tensor.
 
@@ -239,7 +264,23 @@ def floordiv(x: Any, y: Any, name: str | None = None) -> Tensor:
         return floor_div(x, y, name=scope)
 
 
-@export("math.divide_no_nan", v1=["div_no_nan"])
+@export(v2=["math.divide_no_nan"])
+def divide_no_nan_v2(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y, and 0 where `y` is 0; integers are converted as by `truediv`.
+
+    Args:
+      x: a numeric tensor.
+      y: a tensor of the same dtype, whose shape broadcasts with that of `x`.
+      name: the operation's name.
+    """
+    with name_scope(name, "div_no_nan", [x, y]) as scope:
+        x = to_tensor(x, name="x")
+        y = to_tensor(y, x.dtype.base_dtype, name="y")
+        real = _INT_TO_FLOAT.get(x.dtype.base_dtype)
+        return div_no_nan_op(*((x, y) if real is None else (cast(x, real), cast(y, real))), name=scope)
+
+
+@export(v1=["math.divide_no_nan", "div_no_nan"])
 def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y, and 0 where `y` is 0.
 
@@ -311,16 +352,19 @@ def _pow(xp: Any, x: Any, y: Any, *, check: Any) -> Any:
     return xp.power(x, y)
 
 
-def _pow_gradient(grad: Any, x: Any, y: Any, z: Any) -> Any:
-
+def _pow_by_exponent(grad: Any, x: Any, y: Any, z: Any) -> Any:
     # log(x) counts only where it is a number; elsewhere the gradient by the exponent is 0.
     has_log = not_equal(x, 0) if x.dtype.is_complex else greater(x, 0)
     safe_x = where(has_log, x, ones_like(x))
     log_x = where(has_log, log(safe_x), zeros_like(x))
-    return grad * y * pow(x, y - 1), grad * z * log_x
+    return grad * z * log_x
 
 
-pow_op = binary_op("Pow", f"bfloat16 float half double int32 int64 {COMPLEX}", kernel=_pow, gradient=_pow_gradient)
+pow_op = binary_op(
+    "Pow", f"bfloat16 float half double int32 int64 {COMPLEX}" + " int8 int16",
+    kernel=_pow,
+    gradient=(lambda grad, x, y, z: grad * y * pow(x, y - 1), _pow_by_exponent),
+)  # fmt: skip
 
 
 @export("math.pow", "pow")
@@ -371,12 +415,15 @@ minimum = binary(
 atan2_op = binary_op(
     "Atan2", FLOATING, inputs=("y", "x"),
     kernel=lambda xp, y, x: xp.arctan2(y, x),
-    gradient=lambda grad, y, x, z: (grad * x / (x * x + y * y), -grad * y / (x * x + y * y)),
+    gradient=(
+        lambda grad, y, x, z: grad * x / (x * x + y * y),
+        lambda grad, y, x, z: -grad * y / (x * x + y * y),
+    ),
 )  # fmt: skip
 next_after_op = binary_op(
     "NextAfter", "double float = float", inputs=("x1", "x2"), out="output: T",
     kernel=lambda xp, x1, x2: xp.nextafter(x1, x2),
-    gradient=lambda grad, x1, x2, z: (grad, zeros_like(grad)),
+    gradient=(lambda grad, x1, x2, z: grad, lambda grad, x1, x2, z: zeros_like(grad)),
 )  # fmt: skip
 
 
@@ -420,18 +467,27 @@ def _nonzero_mask(x: Any) -> Any:
 xlogy = binary(
     "Xlogy", _NO_NAN, "math.xlogy",
     kernel=lambda xp, x, y: xp.where(x == 0, xp.zeros_like(x), x * xp.log(_one_where_zero(xp, x, y))),
-    gradient=lambda grad, x, y, z: (grad * xlogy(_nonzero_mask(x), y), grad * xdivy(x, y)),
+    gradient=(
+        lambda grad, x, y, z: grad * xlogy(_nonzero_mask(x), y),
+        lambda grad, x, y, z: grad * xdivy(x, y),
+    ),
     doc="x * log(y), and 0 where `x` is 0.",
 )  # fmt: skip
 xdivy = binary(
     "Xdivy", _NO_NAN, "math.xdivy",
     kernel=lambda xp, x, y: xp.where(x == 0, xp.zeros_like(x), x / _one_where_zero(xp, x, y)),
-    gradient=lambda grad, x, y, z: (grad * xdivy(_nonzero_mask(x), y), grad * xdivy(-x, y * y)),
+    gradient=(
+        lambda grad, x, y, z: grad * xdivy(_nonzero_mask(x), y),
+        lambda grad, x, y, z: grad * xdivy(-x, y * y),
+    ),
     doc="x / y, and 0 where `x` is 0.",
 )  # fmt: skip
 xlog1py = binary(
     "Xlog1py", _NO_NAN, v2=["math.xlog1py"],
     kernel=lambda xp, x, y: xp.where(x == 0, xp.zeros_like(x), x * xp.log1p(_one_where_zero(xp, x, y))),
-    gradient=lambda grad, x, y, z: (grad * xlog1py(_nonzero_mask(x), y), grad * xdivy(x, y + 1)),
+    gradient=(
+        lambda grad, x, y, z: grad * xlog1py(_nonzero_mask(x), y),
+        lambda grad, x, y, z: grad * xdivy(x, y + 1),
+    ),
     doc="x * log(1 + y), and 0 where `x` is 0.",
 )  # fmt: skip

@@ -7,6 +7,7 @@ from millstream.core import shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import NUMERIC
 from millstream.core.export import export
+from millstream.core.gradients import is_wanted
 from millstream.core.opdef import op
 from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
@@ -69,12 +70,12 @@ def bias_add_grad_op(xp, out_backprop, *, data_format):
 
 @bias_add_op.gradient
 def _(op, grad):
-    return grad, bias_add_grad_op(grad, data_format=op.attrs["data_format"])
+    return grad, bias_add_grad_op(grad, data_format=op.attrs["data_format"]) if is_wanted(op, 1) else None
 
 
 @bias_add_v1_op.gradient
 def _(op, grad):
-    return grad, bias_add_grad_op(grad)
+    return grad, bias_add_grad_op(grad) if is_wanted(op, 1) else None
 
 
 @bias_add_grad_op.gradient

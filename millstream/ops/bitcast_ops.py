@@ -36,7 +36,7 @@ def _bitcast_shape(c: ShapeContext) -> Any:
 def bitcast_op(xp, input, *, type):
     target = np.dtype(type.as_numpy_dtype)
     if isinstance(input, (np.ndarray, np.generic)):
-        return _bitcast_array(np.ascontiguousarray(input), target)
+        return _bitcast_array(np.asarray(input, order="C"), target)
     return _from_bytes(xp, _as_bytes(xp, input), target)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from millstream.core import conversion, dtypes, errors, opdef
+from millstream.core.context import executing_eagerly
 from millstream.core.export import export
 from millstream.core.graph import get_default_graph
 from millstream.core.scopes import name_scope
@@ -21,6 +22,7 @@ from millstream.ops.arithmetic_ops import subtract
 from millstream.ops.comparison_ops import equal, greater, greater_equal, less, less_equal, not_equal
 from millstream.ops.control_flow_ops import Assert, group, no_op, with_dependencies
 from millstream.ops.identity_ops import check_numerics
+from millstream.ops.rank_check_ops import begin_v1, begin_v2
 from millstream.ops.reduction_ops import reduce_all
 from millstream.ops.reshape_ops import reshape
 
@@ -43,6 +45,51 @@ def _assert_all(condition: Any, known: Any, data: list[Any], summarize: int | No
     return Assert(condition, data, summarize=summarize)
 
 
+def _assert_all_now(
+    sign: str, holds: Tensor, x: Tensor, y: Tensor, data: Any, summarize: int | None, message: str | None
+) -> None:
+    """Demands, in eager execution, that all of `holds` is true."""
+    if np.all(holds.numpy()):
+        return
+    limit = 3 if summarize is None else int(1e9) if summarize < 0 else summarize
+    if data is None:
+        data = _differences_shown(sign, holds.numpy(), x.numpy(), y.numpy(), limit)
+    lines = [] if message is None else [message]
+    lines += [_shown(item, limit) if isinstance(item, Tensor) else str(item) for item in data]
+    raise errors.InvalidArgumentError(None, None, "\n".join(lines))
+
+
+def _differences_shown(sign: str, holds: Any, x: Any, y: Any, limit: int) -> list[Any]:
+    """What the error of a comparison shows: where it does not hold, and the first elements."""
+    lines: list[Any] = [f"Condition x {sign} y did not hold."]
+    x, y = np.asarray(x), np.asarray(y)
+    if limit <= 0:
+        return lines
+    if x.shape == y.shape and x.ndim:
+        places = np.argwhere(np.logical_not(holds))[:limit]
+        index = tuple(places.T)
+        lines += [f"Indices of first {len(places)} different values:", places]
+        lines += ["Corresponding x values:", x[index], "Corresponding y values:", y[index]]
+    for letter, array in (("x", x), ("y", y)):
+        first = array.reshape(-1)[:limit]
+        lines += [f"First {len(first)} elements of {letter}:", first]
+    return lines
+
+
+def _shown(tensor: Tensor, limit: int) -> str:
+    """The first elements of a tensor, as eager errors show it."""
+    array = tensor.numpy()
+    if not np.ndim(array):
+        return str(array)
+    flat = array.reshape(-1)
+    return str([str(item) for item in flat[:limit]] + (["..."] if flat.size > limit else []))
+
+
+def _label(x: Tensor) -> str:
+    """A tensor's name; in eager execution its shape and dtype."""
+    return f"shape={x.shape} dtype={x.dtype.name}" if executing_eagerly() else x.name
+
+
 _Compare = tuple[str, str, Callable[..., Any], Callable[..., Any]]
 _COMPARISONS: dict[str, _Compare] = {
     "assert_equal": ("==", "x == y", equal, np.equal),
@@ -61,9 +108,11 @@ def _compare(
     with name_scope(name, scope, [x, y, data]):
         x = conversion.to_tensor(x, name="x")
         y = conversion.to_tensor(y, name="y")
+        if executing_eagerly():
+            return _assert_all_now(sign, compare(x, y), x, y, data, summarize, message)
         if data is None:
             rule = f"Condition x {sign} y did not hold element-wise:"
-            data = [rule, f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
+            data = [rule, f"x ({_label(x)}) = ", x, f"y ({_label(y)}) = ", y]
         if message is not None:
             data = [message, *data]
         known_x, known_y = constant_value(x), constant_value(y)
@@ -111,7 +160,20 @@ def _publish_comparison(scope: str, top_level: bool) -> tuple[Callable[..., Any]
       InvalidArgumentError: it does not hold: at once where the values are known, else when it runs.
     """
     endpoint_v2.__name__ = endpoint_v2.__qualname__ = scope + "_v2"
-    endpoint_v2.__doc__ = f"""Demands that `{rule}` holds for each pair of elements (see `tf.{scope}` of 1.x)."""
+    endpoint_v2.__doc__ = f"""Demands that `{rule}` holds for each pair of elements.
+
+    Args:
+      x, y: tensors of one dtype, of shapes that broadcast.
+      message: what the error begins with.
+      summarize: how many elements the error shows; default 3, negative: all.
+      name: the name scope.
+
+    Returns:
+      None in eager execution, else the operation that checks.
+
+    Raises:
+      InvalidArgumentError: it does not hold: at once where the values are known, else when the function runs.
+    """
     export(v1=[f"debugging.{scope}", scope])(endpoint)
     if scope != "assert_none_equal":
         export(v2=[f"debugging.{scope}", *([scope] if top_level else [])])(endpoint_v2)
@@ -149,24 +211,27 @@ _SIGNS: dict[str, tuple[Callable[..., Any], bool, str]] = {
 def _publish_sign(scope: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     compare, zero_first, rule = _SIGNS[scope]
 
-    def endpoint(
-        x: Any, data: Any = None, summarize: int | None = None, message: str | None = None, name: str | None = None
-    ) -> Any:
+    def check(x: Any, data: Any, summarize: int | None, begin: str, name: str | None) -> Any:
         with name_scope(name, scope, [x, data]):
             x = conversion.to_tensor(x, name="x")
             if data is None:
-                parts = [f"Condition {rule} did not hold element-wise:", f"x ({x.name}) = "]
+                parts = [f"Condition {rule} did not hold element-wise:", f"x ({_label(x)}) = "]
                 if scope == "assert_non_positive":  # one string in TensorFlow
                     parts = ["".join(parts)]
-                data = [message or "", *parts, x]
+                data = [begin, *parts, x]
             zero = constant_op.constant(0, dtype=x.dtype.base_dtype)
             first, second = (zero, x) if zero_first else (x, zero)
             return compare(first, second, data=data, summarize=summarize)
 
+    def endpoint(
+        x: Any, data: Any = None, summarize: int | None = None, message: str | None = None, name: str | None = None
+    ) -> Any:
+        return check(x, data, summarize, begin_v1(message).data, name)
+
     def endpoint_v2(
         x: Any, message: str | None = None, summarize: int | None = None, name: str | None = None
     ) -> Any:
-        return endpoint(x, summarize=summarize, message=message, name=name)
+        return check(x, None, summarize, begin_v2(message).data, name)
 
     endpoint.__name__ = endpoint.__qualname__ = scope
     endpoint.__doc__ = f"""Demands that `{rule}` holds for each element.
@@ -185,7 +250,20 @@ def _publish_sign(scope: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
       InvalidArgumentError: it does not hold: at once where the value is known, else when it runs.
     """
     endpoint_v2.__name__ = endpoint_v2.__qualname__ = scope + "_v2"
-    endpoint_v2.__doc__ = f"""Demands that `{rule}` holds for each element (see `tf.{scope}` of 1.x)."""
+    endpoint_v2.__doc__ = f"""Demands that `{rule}` holds for each element.
+
+    Args:
+      x: a numeric tensor.
+      message: what the error begins with.
+      summarize: how many elements of it are shown; default 3, negative: all.
+      name: the name scope.
+
+    Returns:
+      None in eager execution, else the operation that checks.
+
+    Raises:
+      InvalidArgumentError: it does not hold: at once where the value is known, else when the function runs.
+    """
     export(v1=[f"debugging.{scope}", scope])(endpoint)
     export(v2=[f"debugging.{scope}"])(endpoint_v2)
     return endpoint, endpoint_v2
@@ -226,6 +304,12 @@ def assert_near(
     Raises:
       InvalidArgumentError: when it runs and the condition does not hold.
     """
+    return _assert_near(x, y, rtol, atol, data, summarize, begin_v1(message).data, name)
+
+
+def _assert_near(
+    x: Any, y: Any, rtol: Any, atol: Any, data: Any, summarize: int | None, begin: str, name: str | None
+) -> Any:
     with name_scope(name, "assert_near", [x, y, rtol, atol, data]):
         x = conversion.to_tensor(x, name="x")
         y = conversion.to_tensor(y, dtype=x.dtype.base_dtype, name="y")
@@ -233,14 +317,8 @@ def assert_near(
         rtol = conversion.to_tensor(least if rtol is None else rtol, x.dtype.base_dtype, name="rtol")
         atol = conversion.to_tensor(least if atol is None else atol, x.dtype.base_dtype, name="atol")
         if data is None:
-            data = [
-                message or "",
-                f"x and y not equal to tolerance rtol = {rtol}, atol = {atol}",
-                f"x ({x.name}) = ",
-                x,
-                f"y ({y.name}) = ",
-                y,
-            ]
+            tolerances = f"x and y not equal to tolerance rtol = {rtol!s}, atol = {atol!s}"
+            data = [begin, tolerances, f"x ({_label(x)}) = ", x, f"y ({_label(y)}) = ", y]
         absolute = opdef.find("Abs")
         tolerance = atol + rtol * absolute(y)
         distance = absolute(subtract(x, y, name="sub"))
@@ -266,8 +344,22 @@ def assert_near_v2(
     summarize: int | None = None,
     name: str | None = None,
 ) -> Any:
-    """Demands that `|x - y| < atol + rtol * |y|` holds for each pair of elements (see `tf.assert_near` of 1.x)."""
-    return assert_near(x, y, rtol, atol, summarize=summarize, message=message, name=name)
+    """Demands that `|x - y| < atol + rtol * |y|` holds for each pair of elements.
+
+    Args:
+      x, y: tensors of one floating dtype, of shapes that broadcast.
+      rtol, atol: the tolerances; default: ten times the dtype's epsilon each.
+      message: what the error begins with.
+      summarize: how many elements of each are shown; default 3, negative: all.
+      name: the name scope.
+
+    Returns:
+      None in eager execution, else the operation that checks.
+
+    Raises:
+      InvalidArgumentError: it does not hold: at once in eager execution, else when the function runs.
+    """
+    return _assert_near(x, y, rtol, atol, None, summarize, begin_v2(message).data, name)
 
 
 # --- Order --------------------------------------------------------------------------------------------------
@@ -330,6 +422,8 @@ def verify_tensor_all_finite_v2(x: Any, message: str, name: str | None = None) -
     """The same tensor, after a check that it holds no NaN and no infinity (`message` begins the error)."""
     with name_scope(name, "VerifyFinite", [x]):
         x = conversion.to_tensor(x, name="x")
+        if executing_eagerly():
+            return check_numerics(x, message=message)
         with get_default_graph().colocate_with(x):
             return with_dependencies([check_numerics(x, message=message)], x)
 

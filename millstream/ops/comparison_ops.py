@@ -53,7 +53,7 @@ def _equality_shape(c: ShapeContext) -> Any:
 def _equality(op_type: str, kernel: Any) -> OpDef:
     definition = op(
         f"{op_type}(x: T, y: T, *, incompatible_shape_error: bool = true) -> z: bool",
-        T=_COMPARABLE, shape=_equality_shape, commutative=True,
+        T=_COMPARABLE + " uint16 uint32 uint64", shape=_equality_shape, commutative=True,
     )(kernel)  # fmt: skip
     definition.no_gradient(_REASON)
     return definition

@@ -152,7 +152,7 @@ def imag(input: Any, name: str | None = None) -> Tensor:
         return imag_op(input, Tout=input.dtype.real_dtype, name=scope) if input.dtype.is_complex else zeros_like(input)
 
 
-@export("math.angle", v1=["angle"])
+@export(v1=["math.angle", "angle"])
 def angle(input: Any, name: str | None = None) -> Tensor:
     """The argument of each complex number, atan2(imaginary part, real part), in radians.
 

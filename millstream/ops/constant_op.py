@@ -1,11 +1,16 @@
 """Constants and placeholders."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from millstream.core import convert, dtypes, shapes
+import numpy as np
+
+from millstream.core import context, convert, dtypes, shapes
 from millstream.core.conversion import constant as constant_node
+from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import ANY, DType
+from millstream.core.eager import EagerTensor
 from millstream.core.export import export
 from millstream.core.graph import get_default_graph
 from millstream.core.opdef import op
@@ -85,8 +90,59 @@ def constant(
     else:
         array = convert.to_numpy(value, wanted, plain)
     found: DType = dtypes.from_numpy(array.dtype) if wanted is None else wanted.base_dtype
+    if context.executing_eagerly():
+        return EagerTensor(array, found)
     graph = get_default_graph()
     return constant_node(graph, array, found, graph.operation_name(name))
+
+
+@export(v2=["constant"])
+def constant_v2(value: Any, dtype: Any = None, shape: Any = None, name: str = "Const") -> Tensor:
+    """A constant tensor.
+
+    Args:
+      value: a number, string, (nested) list of these, NumPy array or eager tensor.
+      dtype: the dtype; default: that of the value (`int` gives int32, or int64 if it must; `float` float32).
+      shape: the shape, of as many elements as `value` has; a single element fills it.
+      name: the operation's name in a graph.
+
+    Raises:
+      TypeError: the value does not become `dtype`, or has too few or too many elements for `shape`.
+      ValueError: ragged lists, None, numbers out of range.
+
+    Example:
+      >>> tf.constant([1, 2, 3, 4], shape=[2, 2])
+      <tf.Tensor: shape=(2, 2), dtype=int32, numpy=
+      array([[1, 2],
+             [3, 4]], dtype=int32)>
+    """
+    wanted = None if dtype is None else dtypes.as_dtype(dtype).base_dtype
+    dims = None if shape is None else tuple(int(dim) for dim in shapes.as_plain(shape) or ())
+    if not context.executing_eagerly():
+        return _graph_constant(value, wanted, dims, name)
+    if isinstance(value, EagerTensor) and wanted not in (None, value.dtype):
+        raise TypeError(f"Expected tensor {value} with dtype {wanted!r}, but got dtype {value.dtype!r}.")
+    tensor = to_tensor(value, wanted)
+    if dims is None:
+        return tensor
+    array = tensor.numpy()
+    if np.size(array) not in (1, math.prod(dims)):
+        raise TypeError(
+            f"Eager execution of tf.constant with unsupported shape. Tensor {array} (converted from {value!r}) has "
+            f"{np.size(array)} elements, but got `shape` {dims} with {math.prod(dims)} elements)."
+        )
+    return EagerTensor(convert.fill(np.asarray(array, tensor.dtype.as_numpy_dtype), dims), tensor.dtype)
+
+
+def _graph_constant(value: Any, dtype: DType | None, dims: tuple[int, ...] | None, name: str) -> Tensor:
+    """`constant` of 1.x, which never fills up a shape but with a single element."""
+    if isinstance(value, Tensor):
+        raise TypeError(f"Expected any non-tensor type, but got a tensor instead: {value}")
+    if dims is not None:
+        array = convert.to_numpy(value, dtype)
+        if array.size not in (1, math.prod(dims)):
+            raise TypeError(f"Expected Tensor's shape: {dims}, got {array.shape}.")
+    return constant(value, dtype, dims, name)
 
 
 @export(v1=["placeholder"])
@@ -100,10 +156,13 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
     Raises:
       InvalidArgumentError: when the graph runs and no value is fed.
+      RuntimeError: in eager execution, where there is nothing to feed.
 
     Example:
       >>> x = tf.placeholder(tf.float32, [None, 784])
     """
+    if context.executing_eagerly():
+        raise RuntimeError("tf.placeholder() is not compatible with eager execution.")
     return placeholder_op(dtype=dtype, shape=shape, name=name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from millstream.core import errors
+from millstream.core import context, errors, shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import ANY
 from millstream.core.export import export
@@ -127,6 +127,10 @@ def assert_op(xp, condition, data, *, summarize, check):
     def message(*values: Any) -> str:
         return "assertion failed: " + " ".join(f"[{value_text.summarize(value, summarize)}]" for value in values)
 
+    if condition.ndim:
+        not_scalar = f"In[0] should be a scalar: {shapes.format_shape(condition.shape)}"
+        check(xp.asarray(False), errors.InvalidArgumentError, not_scalar)
+        return
     check(condition, errors.InvalidArgumentError, message, *data)
 
 
@@ -134,7 +138,7 @@ assert_op.no_gradient("it has no outputs")
 
 
 @export("debugging.Assert", "Assert")
-def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, name: str | None = None) -> Operation:  # noqa: N802
+def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, name: str | None = None) -> Any:  # noqa: N802
     """Demands, when the graph runs, that a condition holds.
 
     Args:
@@ -144,11 +148,17 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
       name: the name scope.
 
     Returns:
-      The operation: put it into `tf.control_dependencies` to have it run.
+      The operation: put it into `tf.control_dependencies` to have it run. None in eager execution.
 
     Raises:
       InvalidArgumentError: when it runs and the condition is false.
     """
+    if context.executing_eagerly():
+        if not condition:
+            shown = "\n".join(value_text.listed(to_tensor(item).numpy(), summarize) for item in data)
+            message = f"Expected '{condition!s}' to be true. Summarized data: {shown}"
+            raise errors.InvalidArgumentError(None, None, message)
+        return None
     with name_scope(name, "Assert", [condition, *data]):
         for item in data:  # as in TensorFlow, which looks at the dtypes first: the constants count among the nodes
             to_tensor(item)
@@ -166,6 +176,8 @@ def no_op(name: str | None = None) -> Operation:
 
 def with_dependencies(dependencies: Sequence[Any], output: Any, name: str | None = None) -> Any:
     """`output`, once `dependencies` have run."""
+    if context.executing_eagerly():
+        return output
     graph = get_default_graph()
     with name_scope(name, "control_dependency", [*dependencies, output]) as scope:
         with graph.colocate_with(output), graph.control_dependencies(dependencies):
@@ -176,8 +188,8 @@ def with_dependencies(dependencies: Sequence[Any], output: Any, name: str | None
 
 
 @export("group")
-def group(*inputs: Any, **kwargs: Any) -> Operation:
-    """An operation that has run when all inputs have.
+def group(*inputs: Any, **kwargs: Any) -> Any:
+    """An operation that has run when all inputs have; None in eager execution.
 
     Args:
       *inputs: operations, tensors, variables, or (nested) lists of them.
@@ -190,6 +202,8 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
     name = kwargs.pop("name", None)
     if kwargs:
         raise ValueError("Unknown keyword arguments: " + ", ".join(kwargs))
+    if context.executing_eagerly():
+        return None
     graph = get_default_graph()
     operations = [as_operation(item) for item in _flatten(inputs)]
     with name_scope(name, "group_deps", operations) as scope:
@@ -248,6 +262,8 @@ def tuple_(tensors: Sequence[Any], name: str | None = None, control_inputs: Sequ
             item if item is None or isinstance(item, (Tensor, IndexedSlices, Operation)) else to_tensor(item)
             for item in tensors
         ]
+        if context.executing_eagerly():  # all of them are there
+            return tensors
         gates = [as_operation(item) for item in tensors if item is not None]
         gates.extend(_control_input(item) for item in control_inputs or ())
         if not gates:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from millstream.core.export import export
+from millstream.core.gradients import is_wanted
 from millstream.core.opdef import OpDef, op
 from millstream.core.shape_context import ShapeContext
 from millstream.core.tensor import Tensor
@@ -247,19 +248,27 @@ def _register(forward: OpDef, by_images: OpDef, by_filters: OpDef) -> None:
         images, filters = op.inputs
         images_shape, filters_shape = shape_n([images, filters])
         return (
-            by_images(images_shape, filters, grad, **attrs(op)),
-            by_filters(images, filters_shape, grad, **attrs(op)),
+            by_images(images_shape, filters, grad, **attrs(op)) if is_wanted(op, 0) else None,
+            by_filters(images, filters_shape, grad, **attrs(op)) if is_wanted(op, 1) else None,
         )
 
     @by_images.gradient
     def _(op: Any, grad: Any) -> Any:
         _, filters, backprop = op.inputs
-        return None, by_filters(grad, shape_of(filters), backprop, **attrs(op)), forward(grad, filters, **attrs(op))
+        return (
+            None,
+            by_filters(grad, shape_of(filters), backprop, **attrs(op)) if is_wanted(op, 1) else None,
+            forward(grad, filters, **attrs(op)) if is_wanted(op, 2) else None,
+        )
 
     @by_filters.gradient
     def _(op: Any, grad: Any) -> Any:
         images, _, backprop = op.inputs
-        return by_images(shape_of(images), grad, backprop, **attrs(op)), None, forward(images, grad, **attrs(op))
+        return (
+            by_images(shape_of(images), grad, backprop, **attrs(op)) if is_wanted(op, 0) else None,
+            None,
+            forward(images, grad, **attrs(op)) if is_wanted(op, 2) else None,
+        )
 
 
 _register(conv2d_op, conv2d_backprop_input_op, conv2d_backprop_filter_op)

@@ -52,6 +52,9 @@ def _matrix_shapes(c: ShapeContext) -> Any:
 )  # fmt: skip
 def softmax_cross_entropy_op(xp, features, labels):
     """The cross-entropy of each row, and its gradient with respect to the logits."""
+    if not shapes.broadcasts(features.shape, labels.shape):
+        sizes = [shapes.format_shape(array.shape) for array in (features, labels)]
+        raise ValueError(f"logits and labels must be broadcastable: logits_size={sizes[0]} labels_size={sizes[1]}")
     less = shifted(xp, features)
     weights = xp.exp(less)
     total = xp.sum(weights, axis=-1, keepdims=True)
@@ -63,11 +66,18 @@ def _(op, grad_loss, grad_backprop):
     logits, labels = op.inputs
     column = reshape_ops.expand_dims(grad_loss, -1)
     grad = column * op.outputs[1]
-    if grad_backprop is not None and grad_backprop.op.type not in ("ZerosLike", "Zeros"):
+    if not _is_zero(grad_backprop):
         probabilities = softmax(logits)
         grad = grad + (grad_backprop - reduce_sum(grad_backprop * probabilities, 1, keepdims=True)) * probabilities
     by_labels = column * -log_softmax(logits)
     return _summed_to(logits, labels, grad), _summed_to(labels, logits, by_labels)
+
+
+def _is_zero(grad: Tensor | None) -> bool:
+    """Whether a gradient is known to be zero: that of an output which nothing depends on."""
+    if grad is None or not grad.is_eager:
+        return grad is None or grad.op.type in ("ZerosLike", "Zeros")
+    return not np.any(grad.numpy())
 
 
 def _summed_to(operand: Tensor, other: Tensor, grad: Tensor) -> Tensor:

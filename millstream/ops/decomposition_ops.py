@@ -1,4 +1,4 @@
-"""Matrix decompositions: eigenvalues, singular values, QR, LU; functions of matrices that need them."""
+"""Matrix decompositions: eigenvalues, singular values, QR; functions of matrices that need them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from millstream.ops.elementwise_ops import square
 from millstream.ops.linalg_ops import (
     adjoint_of,
     conjugate_transpose,
+    matrices_input,
     matrix_triangular_solve_op,
+    square_input,
     square_shape,
-    widened,
 )
 from millstream.ops.math_ops import cast
 from millstream.ops.matmul_ops import matmul
@@ -47,7 +48,7 @@ def _eigen_shape(c: ShapeContext) -> Any:
     T=_TYPES, shape=_eigen_shape, traced_only=True,
 )  # fmt: skip
 def self_adjoint_eig_op(xp, input, *, compute_v):
-    x = xp.tril(widened(input))
+    x = xp.tril(square_input(input))
     x = x + conjugate_transpose(xp, xp.tril(x, -1))
     if not compute_v:
         return xp.linalg.eigvalsh(x), np.zeros(0, x.dtype)
@@ -128,7 +129,7 @@ def _svd_shape(c: ShapeContext) -> Any:
     T=_TYPES, shape=_svd_shape, traced_only=True,
 )  # fmt: skip
 def svd_op(xp, input, *, compute_uv, full_matrices):
-    x = widened(input)
+    x = matrices_input(input)
     if not compute_uv:
         return xp.linalg.svd(x, compute_uv=False), np.zeros(0, x.dtype), np.zeros(0, x.dtype)
     u, s, v = xp.linalg.svd(x, full_matrices=full_matrices)
@@ -179,7 +180,7 @@ def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name:
     return (s, u, v) if compute_uv else s
 
 
-# --- QR and LU ----------------------------------------------------------------------------------------------
+# --- QR -----------------------------------------------------------------------------------------------------
 
 
 def _qr_shape(c: ShapeContext) -> Any:
@@ -193,7 +194,7 @@ def _qr_shape(c: ShapeContext) -> Any:
 
 @op("Qr(input: T, *, full_matrices: bool = false) -> q: T, r: T", T=_TYPES, shape=_qr_shape, traced_only=True)
 def qr_op(xp, input, *, full_matrices):
-    return tuple(xp.linalg.qr(widened(input), mode="complete" if full_matrices else "reduced"))
+    return tuple(xp.linalg.qr(matrices_input(input), mode="complete" if full_matrices else "reduced"))
 
 
 @qr_op.gradient
@@ -225,38 +226,6 @@ def qr(input: Any, full_matrices: bool = False, name: str | None = None) -> Any:
     return qr_op(input, full_matrices=full_matrices, name=name)
 
 
-def _lu_shape(c: ShapeContext) -> Any:
-    found = square_shape(c)
-    return [found, None if found is None else found[:-1]]
-
-
-@op(
-    "Lu(input: T, *, output_idx_type: type{int32,int64} = int32) -> lu: T, p: output_idx_type",
-    T=_TYPES, shape=_lu_shape, traced_only=True,
-)  # fmt: skip
-def lu_op(xp, input):
-    from jax.lax import linalg
-
-    lu, _, permutation = linalg.lu(widened(input))
-    return lu, permutation
-
-
-@export("linalg.lu")
-def lu(input: Any, output_idx_type: Any = dtypes.int32, name: str | None = None) -> Any:
-    """The decomposition P A = L U of square matrices, with partial pivoting.
-
-    Args:
-      input: [..., n, n], floating point or complex: A.
-      output_idx_type: int32 or int64.
-      name: the operation's name.
-
-    Returns:
-      `lu` [..., n, n], L (whose diagonal is 1) below the diagonal and U on and above it, and the permutation
-      of rows `p` [..., n].
-    """
-    return lu_op(input, output_idx_type=output_idx_type, name=name)
-
-
 # --- Pseudo-inverse and rank --------------------------------------------------------------------------------
 
 
@@ -286,7 +255,7 @@ def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | Non
     with name_scope(name or "pinv"):
         a = to_tensor(a, name="a")
         if not a.dtype.is_floating:
-            raise TypeError("Input `a` must have `float`-like `dtype`.")
+            raise TypeError(f"Input `a` must have `float`-like `dtype` (saw {a.dtype.name}).")
         if rcond is None:
             epsilon = np.finfo(a.dtype.as_numpy_dtype).eps
             rcond = 10.0 * float(epsilon) * _largest_size(a)

@@ -42,11 +42,14 @@ def _diag_part_shape(c: ShapeContext) -> Any:
 
 @op("DiagPart(input: T) -> diagonal: T", T=_TENSOR_TYPES, shape=_diag_part_shape)
 def diag_part_op(xp, input):
-    half = input.shape[: input.ndim // 2]
-    if input.shape != half * 2:
-        raise ValueError(f"Invalid shape {shapes.format_shape(input.shape)}: dimensions must match pairwise")
-    size = int(np.prod(half, dtype=np.int64))
-    return xp.reshape(xp.diagonal(xp.reshape(input, (size, size))), half)
+    half = input.ndim // 2
+    for axis in range(half):
+        if input.shape[axis] != input.shape[half + axis]:
+            shown = shapes.format_shape(input.shape)
+            raise ValueError(f"Invalid shape {shown}: dimensions {axis} and {half + axis} do not match.")
+    dims = input.shape[:half]
+    size = int(np.prod(dims, dtype=np.int64))
+    return xp.reshape(xp.diagonal(xp.reshape(input, (size, size))), dims)
 
 
 @diag_op.gradient

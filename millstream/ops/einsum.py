@@ -15,16 +15,18 @@ from typing import Any
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import ANY
 from millstream.core.export import export
+from millstream.core.gradients import is_wanted
 from millstream.core.opdef import op
 from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
-from millstream.core.shapes import broadcast, merge_dim
+from millstream.core.shapes import Shape, broadcast, merge_dim
 from millstream.core.tensor import Tensor
 from millstream.ops.arithmetic_ops import multiply
 from millstream.ops.elementwise import conjugate
+from millstream.ops.fill_ops import eye
 from millstream.ops.matmul_ops import matmul
 from millstream.ops.reduction_ops import reduce_sum
-from millstream.ops.reshape_ops import broadcast_to, expand_dims, reshape, transpose
+from millstream.ops.reshape_ops import broadcast_to, expand_dims, reshape, squeeze, transpose
 from millstream.ops.shape_ops import shape
 
 _EQUATION = re.compile(r"[a-zA-Z.,]*(->[a-zA-Z.]*)?$")
@@ -221,12 +223,20 @@ def _aligned_product(tensors: list[Tensor], labels: list[str], output: str) -> t
 
 
 def _einsum_shape(c: ShapeContext) -> Any:
-    shapes = [c.shape(index) for index in range(c.num_inputs)]
+    return _output_shape([c.shape(index) for index in range(c.num_inputs)], c.attrs["equation"])
+
+
+def _output_shape(shapes: Sequence[Shape], equation: str) -> Shape:
+    """The shape of the result; None where that of an input is not known.
+
+    Raises:
+      ValueError: the shapes do not fit the equation, or each other.
+    """
     if any(known is None for known in shapes):
         return None
-    labels, output = parse(c.attrs["equation"], [len(known or ()) for known in shapes])
-    dims: dict[str, Any] = {}
-    combine: Callable[..., Any] = _broadcast_dim if "..." in c.attrs["equation"] else merge_dim
+    labels, output = parse(equation, [len(known or ()) for known in shapes])
+    dims: dict[str, int | None] = {}
+    combine: Callable[..., Any] = _broadcast_dim if "..." in equation else merge_dim
     for known, axes in zip(shapes, labels, strict=True):
         if len(known or ()) != len(axes):
             raise ValueError(f"Expected input to have rank {len(axes)}, but got: {len(known or ())}")
@@ -241,36 +251,66 @@ def _broadcast_dim(a: int | None, b: int | None) -> int | None:
 
 @op("Einsum(inputs: N*T, *, equation: string) -> output: T", T=ANY, shape=_einsum_shape)
 def einsum_op(xp, inputs, *, equation):
+    _output_shape([x.shape for x in inputs], equation)  # NumPy would broadcast dimensions of size 1
     return xp.einsum(equation, *inputs)
 
 
 @einsum_op.gradient
 def _(op, grad):
-
     ranks = [None if tensor._shape is None else len(tensor._shape) for tensor in op.inputs]
-    equation = op.attrs["equation"]
-    labels, output = parse(equation, ranks)
-    if "..." in equation or any(len(set(axes)) != len(axes) for axes in labels):
-        raise NotImplementedError(f"The gradient of einsum({equation!r}), with dots or a diagonal ({op.name}).")
-    grads: list[Tensor] = []
-    for index, axes in enumerate(labels):
-        others = [conjugate(tensor) for tensor in (*op.inputs[:index], *op.inputs[index + 1 :])]
-        names = [*labels[:index], *labels[index + 1 :]]
-        found = "".join(axis for axis in axes if axis in output or any(axis in name for name in names))
+    labels, output = parse(op.attrs["equation"], ranks)
+    pairs = zip(op.inputs, labels, strict=True)
+    plain = [_without_stretched(tensor, axes, op.inputs, labels) for tensor, axes in pairs]
+    grads: list[Tensor | None] = []
+    for index, (operand, axes) in enumerate(plain):
+        if not is_wanted(op, index):
+            grads.append(None)
+            continue
+        others = [conjugate(tensor) for tensor, _ in (*plain[:index], *plain[index + 1 :])]
+        names = [names for _, names in (*plain[:index], *plain[index + 1 :])]
+        found = "".join(axis for axis in dict.fromkeys(axes) if axis in output or any(axis in name for name in names))
         part = einsum_op([grad, *others], equation=f"{','.join([output, *names])}->{found}")
-        grads.append(_spread_missing(part, found, axes, op.inputs[index]))
+        grads.append(reshape(_spread(part, found, axes, operand), shape(op.inputs[index])))
     return grads
 
 
-def _spread_missing(part: Tensor, found: str, axes: str, operand: Any) -> Tensor:
-    """Repeats a gradient along the axes of an operand that were summed on their own."""
+def _without_stretched(
+    tensor: Any, axes: str, all_tensors: Sequence[Any], all_axes: Sequence[str]
+) -> tuple[Any, str]:
+    """A tensor and its axes without those of size 1 that broadcasting, which dots allow, had stretched."""
+    largest: dict[str, int] = {}
+    for other, names in zip(all_tensors, all_axes, strict=True):
+        for axis, dim in zip(names, other._shape or (), strict=False):
+            largest[axis] = max(largest.get(axis, 1), dim or 1)
+    narrow = [i for i, dim in enumerate(tensor._shape or ()) if dim == 1 and largest[axes[i]] != 1]
+    if not narrow:
+        return tensor, axes
+    kept = "".join(axis for i, axis in enumerate(axes) if i not in narrow)
+    return squeeze(tensor, narrow), kept
 
+
+def _spread(part: Tensor, found: str, axes: str, operand: Any) -> Tensor:
+    """A gradient by the axes `found` as one by all axes of an operand.
+
+    It is repeated along axes that were summed on their own, and put on the diagonal of axes of one name.
+    """
     if found == axes:
         return part
+    seen = ""
     for index, axis in enumerate(axes):
-        if axis not in found:
+        if axis in seen:
+            part = expand_dims(part, index) * _diagonal(part, seen.index(axis), index, shape(operand)[index])
+        elif axis not in found:
             part = expand_dims(part, index)
+        seen += axis
     return broadcast_to(part, shape(operand))
+
+
+def _diagonal(part: Tensor, first: int, second: int, size: Any) -> Tensor:
+    """1 where the indices along two axes are equal, else 0; axes of size 1 elsewhere, as many as `part` has and one."""
+    dims = [1] * (len(part._shape or ()) + 1)
+    dims[first] = dims[second] = size
+    return reshape(eye(size, dtype=part.dtype), dims)
 
 
 @export(v2=["einsum", "linalg.einsum"])
@@ -297,6 +337,9 @@ def einsum_v2(equation: str, *inputs: Any, **kwargs: Any) -> Tensor:
         raise TypeError(f"Invalid keyword arguments for einsum: {', '.join(sorted(kwargs))}")
     tensors = [to_tensor(value) for value in inputs]
     ranks = [None if tensor._shape is None else len(tensor._shape) for tensor in tensors]
+    count = equation.partition("->")[0].count(",") + 1
+    if count != len(tensors):
+        raise ValueError(f'Got {len(tensors)} inputs for equation "{equation}", expecting {count}')
     if "->" not in equation:
         labels, output = parse(equation, ranks)
         equation = f"{','.join(labels)}->{output}"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from millstream.core.export import export_value
+from millstream.core.gradients import is_wanted
 from millstream.core.opdef import OpDef, Shape, op
 from millstream.core.shape_rules import broadcast, same_as
 from millstream.core.tensor import Tensor
@@ -108,7 +109,7 @@ def binary_op(
     *,
     kernel: Callable[..., Any],
     doc: str = "",
-    gradient: Callable[..., Any] | None = None,
+    gradient: Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]] | None = None,
     no_gradient: str | None = None,
     inputs: tuple[str, str] = ("x", "y"),
     out: str = "z: T",
@@ -123,7 +124,8 @@ def binary_op(
       kernel: `kernel(xp, x, y)`.
       doc: what it computes.
       gradient: `gradient(grad, x, y, z)` builds the gradients of both inputs in the broadcast shape, None
-        where there is none; for complex tensors it is called with the conjugates of inputs and result.
+        where there is none; for complex tensors it is called with the conjugates of inputs and result. Or a pair of
+        such functions, one for each input.
       inputs: the names of the inputs.
       out: name and dtype of the result.
       commutative: the order of the inputs does not matter.
@@ -191,11 +193,16 @@ def _unary_gradient(derivative: Callable[[Any, Any], Any]) -> Callable[..., Any]
     return gradient
 
 
-def _binary_gradient(partial: Callable[..., Any]) -> Callable[..., Any]:
+def _binary_gradient(partial: Any) -> Callable[..., Any]:
     def gradient(op: Any, grad: Any) -> Any:
         x, y = op.inputs
-        grad_x, grad_y = partial(grad, conjugate(x), conjugate(y), conjugate(op.outputs[0]))
-        return unbroadcast(grad_x, x, y), unbroadcast(grad_y, y, x)
+        wanted = is_wanted(op, 0), is_wanted(op, 1)
+        given = grad, conjugate(x), conjugate(y), conjugate(op.outputs[0])
+        if isinstance(partial, tuple):
+            grads = [by(*given) if is_of_use else None for by, is_of_use in zip(partial, wanted, strict=True)]
+        else:
+            grads = partial(*given)
+        return unbroadcast(grads[0], x, y) if wanted[0] else None, unbroadcast(grads[1], y, x) if wanted[1] else None
 
     return gradient
 

@@ -15,6 +15,7 @@ from millstream.ops.elementwise import FLOATING, FLOATING_AND_COMPLEX, SIGNED, c
 from millstream.ops.fill_ops import zeros_like
 
 _STEPS = "piecewise constant"
+_SIGNED = SIGNED + " int8 int16"  # the latter since 2.x
 
 # --- Signs and powers ---------------------------------------------------------------------------------------
 
@@ -48,19 +49,19 @@ def abs(x: Any, name: str | None = None) -> Tensor:
 
 
 negative = unary(
-    "Neg", SIGNED, "math.negative", "negative",
+    "Neg", _SIGNED, "math.negative", "negative",
     kernel=lambda xp, x: -x,
     gradient=lambda op, grad: -grad,
     doc="The numbers with their signs reversed.",
 )  # fmt: skip
 sign = unary(
-    "Sign", SIGNED, "math.sign", "sign",
+    "Sign", _SIGNED, "math.sign", "sign",
     kernel=lambda xp, x: xp.sign(x),
     gradient=lambda op, grad: zeros_like(grad),
     doc="-1, 0 or 1 by the sign of each number; `x / abs(x)` or 0 for complex ones.",
 )  # fmt: skip
 square = unary(
-    "Square", SIGNED, "math.square", "square",
+    "Square", SIGNED + " int8 int16 uint8 uint16 uint32 uint64", "math.square", "square",
     kernel=lambda xp, x: x * x,
     derivative=lambda x, y: 2 * x,
     doc="The square of each number.",
@@ -78,14 +79,14 @@ rsqrt = unary(
     doc="The reciprocal of the square root.",
 )  # fmt: skip
 reciprocal = unary(
-    "Reciprocal", SIGNED, "math.reciprocal", v1=["reciprocal"],
+    "Reciprocal", _SIGNED, "math.reciprocal", v1=["reciprocal"],
     kernel=lambda xp, x: 1 / x,
     gradient=lambda op, grad: reciprocal_grad_op(op.outputs[0], grad),
     doc="1 / x for each number.",
 )  # fmt: skip
 
 
-@op("Inv(x: T) -> y: T", T=SIGNED, shape=same_as(0))
+@op("Inv(x: T) -> y: T", T=_SIGNED, shape=same_as(0))
 def inv_op(xp, x):
     """An older name of `Reciprocal`, found in saved graphs."""
     return 1 / x
@@ -118,7 +119,7 @@ rint = unary(
 )  # fmt: skip
 
 
-@op("Round(x: T) -> y: T", T=SIGNED, shape=same_as(0))
+@op("Round(x: T) -> y: T", T=_SIGNED, shape=same_as(0))
 def round_op(xp, x):
     return xp.round(x)
 

@@ -1,13 +1,14 @@
 """Looking up rows of tables that may be cut into several partitions."""
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from millstream.core import dtypes, shapes
 from millstream.core.conversion import convert_to_tensor_or_indexed_slices, to_tensor
 from millstream.core.export import export
 from millstream.core.opdef import Shape
-from millstream.core.scopes import colocate_with, name_scope
+from millstream.core.scopes import beside, name_scope
 from millstream.core.tensor import Tensor
 from millstream.ops import reshape_ops, shape_ops
 from millstream.ops.arithmetic_ops import maximum
@@ -49,7 +50,7 @@ def embedding_lookup(
       ValueError: no table, or an unknown strategy.
 
     Example:
-      >>> tf.nn.embedding_lookup([[1., 2.], [3., 4.]], [1, 1, 0])
+      >>> tf.nn.embedding_lookup(tf.constant([[1., 2.], [3., 4.]]), [1, 1, 0])
     """
     if params is None:
         raise ValueError("params must be specified")
@@ -65,7 +66,7 @@ def embedding_lookup(
         ids = to_tensor(ids, name="ids")
         if len(tables) > 1:
             return _partitioned_lookup(tables, ids, partition_strategy, max_norm, scope)
-        with colocate_with(_op_of(tables[0])):
+        with _beside(tables[0]):
             rows = _clipped(gather(tables[0], ids, name=scope), ids, max_norm)
         return identity(rows)
 
@@ -93,8 +94,9 @@ def _is_resource(params: Any) -> bool:
     return getattr(getattr(params, "handle", None), "dtype", None) is dtypes.resource
 
 
-def _op_of(table: Any) -> Any:
-    return table.handle.op if _is_resource(table) else table.op
+def _beside(table: Any) -> AbstractContextManager[None]:
+    """Asks that what is made inside is placed where the table is."""
+    return beside(table.handle if _is_resource(table) else table)
 
 
 def _partitioned_lookup(
@@ -109,7 +111,7 @@ def _partitioned_lookup(
     places_of = dynamic_partition(places, partition, len(tables))
     found = []
     for table, rows in zip(tables, rows_of, strict=True):
-        with colocate_with(_op_of(table)):
+        with _beside(table):
             found.append(gather(table, rows))
     result = parallel_dynamic_stitch_op(places_of, found, name=scope)
     row_shape = _static_row_shape(tables)
@@ -129,7 +131,7 @@ def _static_row_shape(tables: list[Any]) -> Shape:
 def _row_shape(tables: list[Any], known: Shape) -> Any:
     if known is not None and shapes.is_fully_defined(known):
         return list(known)
-    with colocate_with(_op_of(tables[0])):
+    with _beside(tables[0]):
         return shape_ops.shape(tables[0])[1:]
 
 
@@ -161,7 +163,7 @@ def _total_rows(tables: list[Any], dtype: Any) -> Tensor:
         if dim is not None:
             rows.append(dim)
             continue
-        with colocate_with(_op_of(table)):
+        with _beside(table):
             rows.append(shape_ops.shape(table)[0])
     return reduce_sum(cast(stack(rows), dtype))
 

@@ -14,7 +14,7 @@ from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
 from millstream.core.shape_rules import same_as
 from millstream.core.tensor import Tensor
-from millstream.ops import constant_op
+from millstream.ops import constant_op, list_values
 from millstream.ops.arguments import to_shape
 from millstream.ops.cast_ops import cast, cast_op
 from millstream.ops.conversions import shape_vector
@@ -44,6 +44,8 @@ def _fill_shape(c: ShapeContext) -> Any:
     moves_data=True,
 )
 def fill_op(xp, dims, value):
+    if value.ndim:
+        raise ValueError(f"value must represent a scalar, got shape {shapes.format_shape(value.shape)}")
     return xp.full(to_shape(dims), value, dtype=value.dtype)
 
 
@@ -81,12 +83,14 @@ def fill_v2(dims: Any, value: Any, name: str | None = None, layout: Any = None) 
 
 @op("ZerosLike(x: T) -> y: T", T=ANY, shape=same_as(0))
 def zeros_like_op(xp, x):
+    if isinstance(x, list_values.LISTS):
+        return list_values.zeros_like(x)
     return xp.full(x.shape, b"", object) if x.dtype == object else xp.zeros(x.shape, x.dtype)
 
 
 @op(
     "OnesLike(x: T) -> y: T",
-    T="bfloat16 half float double int8 uint8 int16 uint16 int32 int64 complex64 complex128 bool",
+    T="bfloat16 half float double int8 uint8 int16 uint16 int32 int64 complex64 complex128 bool uint32 uint64",
     shape=same_as(0),
 )
 def ones_like_op(xp, x):
@@ -107,7 +111,7 @@ def _filled(shape: Any, value: Any, dtype: DType, scope: str) -> Tensor:
             return small
         try:
             shape = shape_vector(shapes.TensorShape(shape))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, NotImplementedError):  # it holds tensors, or variables
             shape = conversion.to_tensor(shape, dtype=dtypes.int32)
     if not shape._shape:
         shape = reshape(shape, [-1])

@@ -280,6 +280,10 @@ def index_parts(xp: Any, indices: Any, dims: Any, what: str, check: Any) -> tupl
     shape=lambda c: gather_nd_shape(c.shape(0), c.shape(1)),
 )
 def gather_nd_op(xp, params, indices, *, check):
+    if indices.shape[-1] > params.ndim:
+        raise ValueError(
+            f"index innermost dimension length must be <= params rank; saw: {indices.shape[-1]} vs. {params.ndim}"
+        )
     if indices.shape[-1] == 0:
         return xp.broadcast_to(params, (*indices.shape[:-1], *params.shape))
     if 0 in indices.shape:
@@ -342,14 +346,6 @@ def _batch_gather_nd(params: Any, indices: Any, batch_dims: int, name: str | Non
         return gather_nd_op(params, concat([cast(full, indices.dtype), indices], -1))
 
 
-@export(v2=["gather_nd"])
-def gather_nd_v2(
-    params: Any, indices: Any, batch_dims: int = 0, name: str | None = None, bad_indices_policy: str = ""
-) -> Tensor:
-    """Takes elements or slices of `params`, each by several indices at once (see `tf.gather_nd` of 1.x)."""
-    return gather_nd(params, indices, name, batch_dims)
-
-
 # --- One-hot ------------------------------------------------------------------------------------------------
 
 
@@ -375,6 +371,8 @@ def _one_hot_shape(c: ShapeContext) -> Any:
     static=("depth",),
 )
 def one_hot_op(xp, indices, depth, on_value, off_value, *, axis):
+    if np.ndim(depth):
+        raise ValueError(f"depth must be a scalar, but got: {shapes.format_shape(np.shape(depth))}")
     (count,) = to_ints(depth)
     if count < 0:
         raise ValueError(f"depth must be non-negative, got: {count}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from millstream.core import dtypes
+from millstream.core import dtypes, errors, shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
 from millstream.core.opdef import op
@@ -74,15 +74,48 @@ def bincount(
 
 def _bincount(arr: Any, weights: Any, minlength: Any, maxlength: Any, dtype: Any) -> Tensor:
     arr = to_tensor(arr, dtypes.int32, name="arr")
-    not_empty = reduce_prod(shape_ops.shape(arr)) > 0
-    size = cast(not_empty, dtypes.int32) * (reduce_max(arr) + 1)
-    if minlength is not None:
-        size = maximum(to_tensor(minlength, dtypes.int32, name="minlength"), size)
-    if maxlength is not None:
-        size = minimum(to_tensor(maxlength, dtypes.int32, name="maxlength"), size)
+    size = _length(arr, minlength, maxlength)
     if weights is not None:
         return unsorted_segment_sum(to_tensor(weights, name="weights"), arr, size)
     return bincount_op(arr, size, constant_op.constant([], dtype))
+
+
+def _dense_shape(c: ShapeContext) -> Any:
+    given, (size,) = shapes.with_rank_at_most(c.shape(0), 2), _counted_shape(c)
+    return None if given is None else (*given[:-1], size)
+
+
+@op(
+    "DenseBincount(input: Tidx, size: Tidx, weights: T, *, binary_output: bool = false) -> output: T",
+    Tidx="int32 int64", T="int32 int64 float double", shape=_dense_shape, host=True,
+)  # fmt: skip
+def dense_bincount_op(xp, input, size, weights, *, binary_output):
+    if np.any(input < 0):
+        raise invalid("Input arr must be non-negative!")
+    if input.ndim > 1 and len(weights):
+        return np.stack([_count(row, size, part, binary_output) for row, part in zip(input, weights, strict=True)])
+    rows = [_count(row, size, weights, binary_output) for row in np.atleast_2d(input)]
+    return np.stack(rows) if input.ndim > 1 else rows[0]
+
+
+def _count(values: Any, size: Any, weights: Any, binary: bool) -> Any:
+    kept = values < size
+    counts = np.bincount(values[kept], weights[kept] if len(weights) and not binary else None, minlength=int(size))
+    return counts > 0 if binary else counts
+
+
+dense_bincount_op.no_gradient("as in TensorFlow")
+
+
+def _length(arr: Tensor, minlength: Any, maxlength: Any) -> Tensor:
+    """How many integers are counted: one more than the greatest, within the limits."""
+    not_empty = reduce_prod(shape_ops.shape(arr)) > 0
+    size = cast(not_empty, arr.dtype) * (reduce_max(arr) + 1)
+    if minlength is not None:
+        size = maximum(to_tensor(minlength, arr.dtype, name="minlength"), size)
+    if maxlength is not None:
+        size = minimum(to_tensor(maxlength, arr.dtype, name="maxlength"), size)
+    return size
 
 
 @export(v2=["math.bincount"])
@@ -99,23 +132,37 @@ def bincount_v2(
     """How often each of the integers 0, 1, 2, ... occurs.
 
     Args:
-      arr: an int32 tensor of any shape, without negative numbers.
+      arr: an int32 or int64 tensor of any shape, without negative numbers; [n, m] for `axis` -1.
       weights: what each occurrence counts, of the shape of `arr`; default: 1.
       minlength: the least length of the result.
       maxlength: the greatest length of the result; numbers from there on are not counted.
       dtype: the dtype of the result where there are no weights.
       name: the scope of the operations.
-      axis: must be None or 0: all numbers are counted together.
+      axis: -1 counts in each row on its own; None and 0 count all numbers together.
       binary_output: gives 1 for numbers that occur at all.
 
+    Returns:
+      [k], or [n, k] for `axis` -1.
+
     Raises:
-      NotImplementedError: another axis, which would count rows on their own.
+      ValueError: another axis.
+
+    Example:
+      >>> tf.math.bincount([[1, 1], [0, 2]], axis=-1)    # [[0, 2, 0], [1, 0, 1]]
     """
-    if axis not in (None, 0):
-        raise NotImplementedError("bincount counts all numbers together: axis must be None or 0.")
+    if axis not in (None, 0, -1):
+        raise ValueError(f"Unsupported value for argument axis={axis}. Only 0 and -1 are currently supported.")
     with name_scope(name, "bincount"):
-        counts = _bincount(arr, weights, minlength, maxlength, dtype)
-        return cast(counts > 0, counts.dtype) if binary_output else counts
+        if axis is None and not binary_output:
+            return _bincount(arr, weights, minlength, maxlength, dtype)
+        arr = to_tensor(arr, name="arr")
+        if arr.dtype.base_dtype not in (dtypes.int32, dtypes.int64):
+            arr = cast(arr, dtypes.int32)
+        size = cast(_length(arr, minlength, maxlength), arr.dtype)
+        counted = constant_op.constant([], dtype) if weights is None else to_tensor(weights, name="weights")
+        if axis != -1:
+            arr, counted = reshape(arr, [-1]), reshape(counted, [-1])
+        return dense_bincount_op(arr, size, counted, binary_output=binary_output)
 
 
 # --- Histograms ---------------------------------------------------------------------------------------------
@@ -131,11 +178,13 @@ def _histogram_shape(c: ShapeContext) -> Any:
     " -> out: dtype",
     T="int32 int64 float double", static=("nbins",), shape=_histogram_shape,
 )  # fmt: skip
-def histogram_fixed_width_op(xp, values, value_range, nbins):
+def histogram_fixed_width_op(xp, values, value_range, nbins, *, check):
     bins = int(nbins)
     if bins <= 0:
         raise invalid(f"nbins should be a positive number, but got '{bins}'")
     low, high = value_range[0], value_range[1]
+    message = "value_range should satisfy value_range[0] < value_range[1], but got '[{0}, {1}]'"
+    check(low < high, errors.InvalidArgumentError, message, low, high)
     places = xp.floor((values.reshape(-1) - low) * (bins / (high - low)))
     places = xp.clip(places, 0, bins - 1).astype(np.int32)
     return (places[:, None] == xp.arange(bins)).sum(0)

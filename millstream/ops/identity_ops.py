@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from millstream.core import errors
 from millstream.core.dtypes import ANY
 from millstream.core.export import export
@@ -71,7 +73,18 @@ def identity_n_op(xp, input):
     return input
 
 
+@op("XlaOptimizationBarrier(input: T[]) -> output: T[]", shape=lambda c: [tensor._shape for tensor in c.inputs])
+def optimization_barrier_op(xp, input):
+    """Hides from the compiler what the tensors are, so that it does not share what is computed from them."""
+    if xp is np:
+        return input
+    from jax import lax
+
+    return lax.optimization_barrier(input)
+
+
 @identity_n_op.gradient
+@optimization_barrier_op.gradient
 def _(op, *grads):
     return list(grads)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from millstream.core import variable_store
 from millstream.core.dtypes import DType, as_dtype, float32, string
 from millstream.core.export import export
 from millstream.core.opdef import find
@@ -431,6 +430,3 @@ def default_initializer(name: str, dtype: DType) -> Initializer:
     if dtype.is_integer or dtype.is_bool or dtype is string:
         return Zeros()
     raise ValueError(f"An initializer for variable {name} of {dtype} is required")
-
-
-variable_store.DEFAULT_INITIALIZER.append(default_initializer)

@@ -46,8 +46,12 @@ def _joined_shape(inputs: list[opdef.Shape], axis: Any) -> opdef.Shape:
 
 
 def _join(xp: Any, values: list[Any], axis: int) -> Any:
-    position = axis_in_range(axis, values[0].ndim)
-    first = values[0].shape
+    first, rank = values[0].shape, values[0].ndim
+    if not rank:
+        raise ValueError("ConcatOp : Can't concatenate scalars (use tf.stack instead)")
+    if not -rank <= axis < rank:
+        raise ValueError(f"ConcatOp : Expected concatenating dimensions in the range [{-rank}, {rank}), but got {axis}")
+    position = axis % rank
     for index, value in enumerate(values):
         if value.shape[:position] + value.shape[position + 1 :] != first[:position] + first[position + 1 :]:
             raise ValueError(

@@ -79,6 +79,29 @@ def lgamma64(x: np.ndarray) -> np.ndarray:
     return _each(math.lgamma, np.minimum(x, 1e305))
 
 
+def log1p32(x: np.ndarray) -> np.ndarray:
+    """The C library's log1pf for float32 `x` >= -1."""
+    return _each(_float_function("log1pf", np.log1p), x).astype(np.float32)
+
+
+def expm1_32(x: np.ndarray) -> np.ndarray:
+    """The C library's expm1f for float32 `x`."""
+    return _each(_float_function("expm1f", np.expm1), x).astype(np.float32)
+
+
+@cache
+def _float_function(name: str, instead: Callable[..., Any]) -> Callable[[float], float]:
+    """A float32 function of the C library; `instead`, in float64, where it cannot be called."""
+    import ctypes
+
+    try:
+        function: Any = getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
+        return instead
+    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+    return function
+
+
 def _each(function: Callable[..., float], *arrays: np.ndarray) -> np.ndarray:
     """A function of Python floats, which is the C library's, for each element."""
     values = map(function, *(array.ravel().tolist() for array in arrays))

@@ -22,7 +22,7 @@ from millstream.ops.elementwise import conjugate
 from millstream.ops.elementwise_ops import log
 from millstream.ops.fill_ops import eye
 from millstream.ops.math_ops import cast
-from millstream.ops.matmul_ops import matmul
+from millstream.ops.matmul_ops import matmul, sum_batches
 from millstream.ops.reduction_ops import reduce_sum
 from millstream.ops.reshape_ops import expand_dims, matrix_transpose
 from millstream.ops.shape_ops import shape
@@ -32,13 +32,14 @@ _TYPES = "double float half complex64 complex128"
 # --- Shapes and kernels -------------------------------------------------------------------------------------
 
 
-def _matrices(c: ShapeContext, index: int) -> Any:
+def matrices(c: ShapeContext, index: int) -> Any:
+    """The shape of an input that must be a batch of matrices."""
     return shapes.with_rank_at_least(c.shape(index), 2)
 
 
 def square_shape(c: ShapeContext) -> Any:
     """The shape of square matrices."""
-    found = _matrices(c, 0)
+    found = matrices(c, 0)
     if found is None:
         return None
     size = shapes.merge_dim(found[-2], found[-1])
@@ -47,7 +48,7 @@ def square_shape(c: ShapeContext) -> Any:
 
 def _solved(c: ShapeContext) -> Any:
     """The shape of X in A X = B, of square matrices A and of B."""
-    matrix, rhs = square_shape(c), _matrices(c, 1)
+    matrix, rhs = square_shape(c), matrices(c, 1)
     if matrix is None or rhs is None:
         return None if rhs is None else (*((None,) * (len(rhs) - 1)), rhs[-1])
     batch = shapes.broadcast(matrix[:-2], rhs[:-2])
@@ -57,6 +58,42 @@ def _solved(c: ShapeContext) -> Any:
 def widened(x: Any) -> Any:
     """Half precision numbers as float32, in which they are computed."""
     return x.astype(np.float32) if x.dtype.itemsize == 2 else x
+
+
+def square_input(x: Any) -> Any:
+    """A kernel's input that must hold square matrices, widened.
+
+    Raises:
+      ValueError: it does not.
+    """
+    if matrices_input(x).shape[-1] != x.shape[-2]:
+        raise ValueError("Input matrix must be square.")
+    return widened(x)
+
+
+def matrices_input(x: Any) -> Any:
+    """A kernel's input that must hold matrices, widened.
+
+    Raises:
+      ValueError: it has fewer than two dimensions.
+    """
+    if x.ndim < 2:
+        raise ValueError(f"Input tensor 0 must have rank >= 2, got {x.ndim}")
+    return widened(x)
+
+
+def check_systems(rows: int, rhs: Any, lower: bool, adjoint: bool, shown: Any) -> None:
+    """Demands of the inputs of a kernel that there are as many equations as numbers on the right.
+
+    Raises:
+      ValueError: there are not; `shown` is the shape of the matrices.
+    """
+    if rhs.ndim < 2:
+        raise ValueError(f"In[1] ndims must be >= 2: {rhs.ndim}")
+    if rhs.shape[-2] != rows:
+        both = f"{shapes.format_shape(shown)} {shapes.format_shape(rhs.shape)}"
+        flags = f"{int(lower)} {int(adjoint)}"
+        raise ValueError(f"In[0] mismatch In[1] shape: {rows} vs. {rhs.shape[-2]}: {both} {flags}")
 
 
 def conjugate_transpose(xp: Any, x: Any) -> Any:
@@ -81,7 +118,7 @@ def adjoint_of(matrix: Any) -> Tensor:
     T=_TYPES, shape=square_shape, traced_only=True,
 )  # fmt: skip
 def matrix_inverse_op(xp, input, *, adjoint, check):
-    x = widened(input)
+    x = square_input(input)
     result = xp.linalg.inv(conjugate_transpose(xp, x) if adjoint else x)
     _check_finite(check, xp, result, x, "Input is not invertible.")
     return result
@@ -105,7 +142,7 @@ def _batch_of_square(c: ShapeContext) -> Any:
     T="half float double complex64 complex128", shape=_batch_of_square, traced_only=True,
 )  # fmt: skip
 def matrix_determinant_op(xp, input):
-    return xp.linalg.det(widened(input))
+    return xp.linalg.det(square_input(input))
 
 
 @matrix_determinant_op.gradient
@@ -124,7 +161,7 @@ def _times_inverse(scale: Any, matrix: Any) -> Tensor:
     T="half float double complex64 complex128", shape=lambda c: [_batch_of_square(c)] * 2, traced_only=True,
 )  # fmt: skip
 def log_matrix_determinant_op(xp, input):
-    return tuple(xp.linalg.slogdet(widened(input)))
+    return tuple(xp.linalg.slogdet(square_input(input)))
 
 
 @log_matrix_determinant_op.gradient
@@ -196,7 +233,7 @@ def logdet(matrix: Any, name: str | None = None) -> Tensor:
 
 @op("Cholesky(input: T) -> output: T", T=_TYPES, shape=square_shape, traced_only=True)
 def cholesky_op(xp, input, *, check):
-    x = widened(input)
+    x = square_input(input)
     lower = xp.linalg.cholesky(xp.tril(x) + conjugate_transpose(xp, xp.tril(x, -1)))
     _check_finite(check, xp, lower, x, "Cholesky decomposition was not successful. The input might not be valid.")
     return lower
@@ -255,6 +292,12 @@ def cholesky_solve(chol: Any, rhs: Any, name: str | None = None) -> Tensor:
     T=_TYPES, shape=_solved, traced_only=True,
 )  # fmt: skip
 def matrix_solve_op(xp, matrix, rhs, *, adjoint, check):
+    if matrix.ndim < 2 or rhs.ndim < 2:
+        raise ValueError("All input tensors must have the same rank.")
+    if matrix.shape[-1] != matrix.shape[-2]:
+        raise ValueError("First input (lhs) must be a square matrix.")
+    if matrix.shape[-1] != rhs.shape[-2]:
+        raise ValueError("Input matrix and rhs are incompatible.")
     x = widened(matrix)
     result = xp.linalg.solve(conjugate_transpose(xp, x) if adjoint else x, widened(rhs))
     _check_finite(check, xp, result, x, "Input matrix is not invertible.")
@@ -263,10 +306,11 @@ def matrix_solve_op(xp, matrix, rhs, *, adjoint, check):
 
 @matrix_solve_op.gradient
 def _(op, grad):
-    matrix, solution, adjoint = op.inputs[0], op.outputs[0], op.attrs["adjoint"]
+    (matrix, rhs), solution, adjoint = op.inputs, op.outputs[0], op.attrs["adjoint"]
     grad_rhs = matrix_solve_op(matrix, grad, adjoint=not adjoint)
     first, second = (solution, grad_rhs) if adjoint else (grad_rhs, solution)
-    return -matmul(first, second, adjoint_b=True), grad_rhs
+    grad_matrix = -matmul(first, second, adjoint_b=True)
+    return sum_batches(grad_matrix, matrix, rhs), sum_batches(grad_rhs, rhs, matrix)
 
 
 @op(
@@ -276,6 +320,10 @@ def _(op, grad):
 def matrix_triangular_solve_op(xp, matrix, rhs, *, lower, adjoint, check):
     from jax.lax import linalg
 
+    rows, columns = matrices_input(matrix).shape[-2:]
+    if rows != columns:
+        raise ValueError(f"In[0] matrices in the last dimensions must be square ({columns} =/= {rows})")
+    check_systems(columns, rhs, lower, adjoint, matrix.shape)
     matrix, rhs = widened(matrix), widened(rhs)
     batch = np.broadcast_shapes(matrix.shape[:-2], rhs.shape[:-2])
     matrix, rhs = (xp.broadcast_to(part, batch + part.shape[-2:]) for part in (matrix, rhs))
@@ -286,12 +334,12 @@ def matrix_triangular_solve_op(xp, matrix, rhs, *, lower, adjoint, check):
 
 @matrix_triangular_solve_op.gradient
 def _(op, grad):
-    matrix, solution = op.inputs[0], op.outputs[0]
+    (matrix, rhs), solution = op.inputs, op.outputs[0]
     lower, adjoint = op.attrs["lower"], op.attrs["adjoint"]
     grad_rhs = matrix_triangular_solve_op(matrix, grad, lower=lower, adjoint=not adjoint)
     first, second = (solution, grad_rhs) if adjoint else (grad_rhs, solution)
-    grad_matrix = -matmul(first, second, adjoint_b=True)
-    return matrix_band_part(grad_matrix, *((-1, 0) if lower else (0, -1))), grad_rhs
+    grad_matrix = matrix_band_part(-matmul(first, second, adjoint_b=True), *((-1, 0) if lower else (0, -1)))
+    return sum_batches(grad_matrix, matrix, rhs), sum_batches(grad_rhs, rhs, matrix)
 
 
 @export("linalg.solve", v1=["matrix_solve"])
@@ -333,7 +381,7 @@ def matrix_triangular_solve(
 
 
 def _least_squares_shape(c: ShapeContext) -> Any:
-    matrix, rhs = _matrices(c, 0), _matrices(c, 1)
+    matrix, rhs = matrices(c, 0), matrices(c, 1)
     if matrix is None or rhs is None:
         return None
     shapes.merge_dim(matrix[-2], rhs[-2])

@@ -8,16 +8,16 @@ import numpy as np
 
 from millstream.core import dtypes, shapes
 from millstream.core.conversion import convert_to_tensor_or_indexed_slices, to_tensor
-from millstream.core.dtypes import NUMERIC
+from millstream.core.dtypes import NUMERIC, DType
 from millstream.core.export import export
-from millstream.core.opdef import OpDef, op
+from millstream.core.opdef import OpDef, find, op
 from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
 from millstream.core.shape_rules import merged, same_as
 from millstream.core.tensor import Tensor
-from millstream.ops import fill_ops, identity_ops, reshape_ops, shape_ops
+from millstream.ops import complex_ops, fill_ops, identity_ops, reshape_ops, shape_ops
 from millstream.ops.arguments import axis_in_range, invalid, renamed
-from millstream.ops.arithmetic_ops import maximum, minimum
+from millstream.ops.arithmetic_ops import div_no_nan, maximum, minimum
 from millstream.ops.cast_ops import cast
 from millstream.ops.comparison_ops import greater, less
 from millstream.ops.elementwise_ops import exp, log
@@ -26,7 +26,48 @@ from millstream.ops.select_ops import where
 # --- Saturation -------------------------------------------------------------------------------------------
 
 
-@export("dtypes.saturate_cast", "saturate_cast")
+@export(v2=["dtypes.saturate_cast", "saturate_cast"])
+def saturate_cast_v2(value: Any, dtype: Any, name: str | None = None) -> Tensor:
+    """Converts the elements to another dtype; what it cannot represent becomes its least or greatest value.
+
+    Args:
+      value: a numeric tensor; of complex numbers that are to be real the real part is taken.
+      dtype: the dtype wanted.
+      name: the scope of the operations.
+
+    Example:
+      >>> tf.saturate_cast([300., -5., 3.7], tf.uint8)   # [255, 0, 3]
+    """
+    with name_scope(name, "saturate_cast", [value]) as scope:
+        value = to_tensor(value, name="value")
+        target = dtypes.as_dtype(dtype).base_dtype
+        if value.dtype.is_complex and not target.is_complex:
+            value = complex_ops.real(value)
+        least, greatest = _common_range(value.dtype.base_dtype, target)
+        if least is not None:
+            value = maximum(value, to_tensor(least, value.dtype.base_dtype, name="min"))
+        if greatest is not None:
+            value = minimum(value, to_tensor(greatest, value.dtype.base_dtype, name="max"))
+        return cast(value, target, name=scope)
+
+
+def _common_range(source: DType, target: DType) -> tuple[Any, Any]:
+    """The least and the greatest number of `source` that `target` holds; None where it holds all."""
+    if source.is_complex or target.is_complex or source is dtypes.bool_ or target is dtypes.bool_:
+        return None, None
+    least = _inside(source, target.min) if source.min < target.min else None
+    greatest = _inside(source, target.max) if source.max > target.max else None
+    return least, greatest
+
+
+def _inside(dtype: DType, end: Any) -> Any:
+    """A limit as a number of `dtype`, rounded towards zero."""
+    kind = dtype.as_numpy_dtype
+    found = kind(end)
+    return np.nextafter(found, kind(0)) if abs(int(found)) > abs(int(end)) else found
+
+
+@export(v1=["dtypes.saturate_cast", "saturate_cast"])
 def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
     """Converts the elements to another dtype; what it cannot represent becomes its least or greatest value.
 
@@ -48,6 +89,22 @@ def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
         return cast(value, target, name=scope)
 
 
+@export(v2=["math.angle"])
+def angle_v2(input: Any, name: str | None = None) -> Tensor:
+    """The argument of each number, atan2(imaginary part, real part), in radians.
+
+    Args:
+      input: a complex tensor, or a real one: then it is 0, and pi for negative numbers.
+      name: the operation's name.
+    """
+    input = to_tensor(input, name="input")
+    if input.dtype.is_complex:
+        return complex_ops.angle(input, name)
+    with name_scope(name, "Angle", [input]):
+        pi = np.pi * fill_ops.ones_like(input)
+        return where(less(input, 0), pi, fill_ops.zeros_like(input))
+
+
 # --- Ranges of numbers --------------------------------------------------------------------------------------
 
 
@@ -59,7 +116,7 @@ def _range_size(start: Any, limit: Any, delta: Any) -> int:
         raise ValueError(f"Requires start <= limit when delta > 0: {start}/{limit}")
     if delta < 0 and start < limit:
         raise ValueError(f"Requires start >= limit when delta < 0: {start}/{limit}")
-    if start.dtype.kind == "i":
+    if start.dtype.kind in "iu":
         return -(-abs(int(limit) - int(start)) // abs(int(delta)))
     return int(np.ceil(np.abs((limit - start) / delta)))
 
@@ -77,8 +134,10 @@ def _range_shape(c: ShapeContext) -> Any:
 
 @op(
     "Range(start: Tidx, limit: Tidx, delta: Tidx) -> output: Tidx",
-    Tidx="bfloat16 float double int32 int64 = int32", static=("start", "limit", "delta"), shape=_range_shape,
-)  # fmt: skip
+    Tidx="bfloat16 float double int32 int64 half int8 int16 uint16 uint32 uint64 = int32",
+    static=("start", "limit", "delta"),
+    shape=_range_shape,
+)
 def range_op(xp, start, limit, delta):
     start, limit, delta = (np.asarray(part).reshape(()) for part in (start, limit, delta))
     steps = np.full(_range_size(start, limit, delta), delta, start.dtype)
@@ -137,7 +196,7 @@ def _lin_space_shape(c: ShapeContext) -> Any:
 
 @op(
     "LinSpace(start: T, stop: T, num: Tidx) -> output: T",
-    T="bfloat16 float double", Tidx="int32 int64 = int32", static=("num",), shape=_lin_space_shape,
+    T="bfloat16 float double half", Tidx="int32 int64 = int32", static=("num",), shape=_lin_space_shape,
 )  # fmt: skip
 def lin_space_op(xp, start, stop, num):
     count = int(num)
@@ -171,23 +230,29 @@ def linspace_v2(start: Any, stop: Any, num: Any, name: str | None = None, axis: 
     """`num` numbers at equal distances from `start` to `stop`, both included, along a new axis.
 
     Args:
-      start: a tensor of any shape.
+      start: a tensor of any shape; integers give float64.
       stop: a tensor of the same dtype, whose shape broadcasts with that of `start`.
-      num: how many, at least 1.
+      num: how many; an integer scalar.
       name: the scope of the operations.
       axis: where the new axis stands in the result.
     """
     with name_scope(name, "linspace", [start, stop]):
         start = to_tensor(start, name="start")
         stop = to_tensor(stop, start.dtype.base_dtype, name="stop")
+        if start.dtype.is_integer:
+            start, stop = cast(start, dtypes.float64), cast(stop, dtypes.float64)
+        num = cast(num, dtypes.int32)
+        steps = maximum(num - 1, 1)
         shape = shape_ops.broadcast_dynamic_shape(shape_ops.shape(start), shape_ops.shape(stop))
         first = reshape_ops.expand_dims(reshape_ops.broadcast_to(start, shape), axis)
         last = reshape_ops.expand_dims(reshape_ops.broadcast_to(stop, shape), axis)
-        weights = lin_space(to_tensor(0, first.dtype), to_tensor(1, first.dtype), num)
         rank = len(first._shape)
-        along = [-1 if index == axis % rank else 1 for index in np.arange(rank).tolist()]
-        weights = reshape_ops.reshape(weights, along)
-        return first * (1 - weights) + last * weights
+        axis %= rank
+        between = cast(range(1, steps), first.dtype)
+        between = reshape_ops.reshape(between, [-1 if index == axis else 1 for index in np.arange(rank)])
+        step = (last - first) / cast(steps, first.dtype)
+        numbers = find("ConcatV2")([first, first + step * between, last], axis)  # the last one exactly
+        return find("Slice")(numbers, [0] * rank, [num if index == axis else -1 for index in np.arange(rank)])
 
 
 # --- Running sums and products ------------------------------------------------------------------------------
@@ -232,7 +297,7 @@ def _cumulative_logsumexp(xp: Any, x: Any, axis: int) -> Any:
 
 cumsum_op = _scan_op("Cumsum", NUMERIC, lambda xp, x, axis: xp.cumsum(x, axis, dtype=x.dtype), 0)
 cumprod_op = _scan_op("Cumprod", NUMERIC, lambda xp, x, axis: xp.cumprod(x, axis, dtype=x.dtype), 1)
-cumulative_logsumexp_op = _scan_op("CumulativeLogsumexp", "half float double", _cumulative_logsumexp, -np.inf)
+cumulative_logsumexp_op = _scan_op("CumulativeLogsumexp", "half float double bfloat16", _cumulative_logsumexp, -np.inf)
 
 
 def _flags(op: Any) -> tuple[bool, bool]:
@@ -248,7 +313,7 @@ def _(op, grad):
 @cumprod_op.gradient
 def _(op, grad):
     (x, axis), (exclusive, reverse) = op.inputs, _flags(op)
-    return cumsum(op.outputs[0] * grad, axis, exclusive, not reverse) / x, None
+    return div_no_nan(cumsum(op.outputs[0] * grad, axis, exclusive, not reverse), x), None
 
 
 @cumulative_logsumexp_op.gradient
@@ -368,7 +433,12 @@ def _publish_position(name: str, definition: OpDef, extreme: str) -> Any:
         return definition(input, 0 if axis is None else axis, output_type=output_type, name=name)
 
     def find_v2(input: Any, axis: Any = None, output_type: Any = dtypes.int64, name: str | None = None) -> Tensor:
-        return definition(input, 0 if axis is None else axis, output_type=output_type, name=name)
+        input, wanted = to_tensor(input, name="input"), dtypes.as_dtype(output_type)
+        if input.dtype.base_dtype is dtypes.bool_:
+            input = cast(input, dtypes.uint8)
+        found = dtypes.int32 if wanted in (dtypes.int16, dtypes.uint16) else wanted
+        place = definition(input, 0 if axis is None else axis, output_type=found, name=name)
+        return place if found is wanted else cast(place, wanted)
 
     def find_old(input: Any, dimension: Any, output_type: Any = dtypes.int64, name: str | None = None) -> Tensor:
         return definition(input, dimension, output_type=output_type, name=name)
@@ -378,7 +448,7 @@ def _publish_position(name: str, definition: OpDef, extreme: str) -> Any:
 Args:
   input: a numeric tensor.
   axis: the axis, a scalar; default: 0. (Its old name is `dimension`.)
-  output_type: int32 or int64.
+  output_type: int32 or int64; in 2.x int16 and uint16 too.
   name: the operation's name.
 """
     old_name = f"{name[:3]}_{name[3:]}"
@@ -397,9 +467,15 @@ argmin, argmin_v2, arg_min = _publish_position("argmin", arg_min_op, "least")
 # --- Sums of several tensors --------------------------------------------------------------------------------
 
 
-def _total(xp: Any, inputs: list[Any]) -> Any:
+def _total(xp: Any, inputs: list[Any], node: Any) -> Any:
     total = inputs[0]
-    for value in inputs[1:]:
+    found = [getattr(value, "shape", ()) for value in inputs]  # a variant has none
+    for index, value in enumerate(inputs[1:], 1):
+        if found[index] != found[0]:
+            raise ValueError(
+                f"Inputs to operation {node.name} of type {node.type} must have the same size and shape.  Input 0: "
+                f"{shapes.format_shape(found[0])} != input {index}: {shapes.format_shape(found[index])}"
+            )
         total = total + value
     return total
 
@@ -414,12 +490,12 @@ add_n_op = op(
     shape=merged,
     commutative=True,
     aggregate=True,
-)(lambda xp, inputs: _total(xp, inputs))
+)(lambda xp, inputs, *, node: _total(xp, inputs, node))
 add_n_op.gradient(_same_for_all)
 accumulate_n_op = op(
     "AccumulateNV2(inputs: N*T, *, shape: shape) -> sum: T",
     T=NUMERIC, shape=lambda c: c.attrs["shape"], commutative=True, aggregate=True,
-)(lambda xp, inputs: _total(xp, inputs))  # fmt: skip
+)(lambda xp, inputs, *, node: _total(xp, inputs, node))  # fmt: skip
 accumulate_n_op.gradient(_same_for_all)
 
 

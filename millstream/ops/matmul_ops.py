@@ -9,6 +9,7 @@ import numpy as np
 from millstream.core import dtypes, shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
+from millstream.core.gradients import is_wanted
 from millstream.core.opdef import OpDef, op
 from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
@@ -105,8 +106,11 @@ def _matmul_gradient(product: OpDef, op: Any, grad: Any) -> Any:
     def times(left: Any, right: Any, flip_left: bool, flip_right: bool) -> Any:
         return product(left, right, transpose_a=flip_left, transpose_b=flip_right)
 
-    grad_a = times(b, grad, flip_b, True) if flip_a else times(grad, b, False, not flip_b)
-    grad_b = times(grad, a, True, flip_a) if flip_b else times(a, grad, not flip_a, False)
+    grad_a = grad_b = None
+    if is_wanted(op, 0):
+        grad_a = times(b, grad, flip_b, True) if flip_a else times(grad, b, False, not flip_b)
+    if is_wanted(op, 1):
+        grad_b = times(grad, a, True, flip_a) if flip_b else times(a, grad, not flip_a, False)
     return grad_a, grad_b
 
 
@@ -127,20 +131,52 @@ batch_matmul_op, batch_matmul_v2_op = (
 @batch_matmul_op.gradient
 @batch_matmul_v2_op.gradient
 def _(op, grad):
-    x, y = op.inputs
-    flip_x, flip_y = op.attrs["adj_x"], op.attrs["adj_y"]
+    return _batch_matmul_gradient(op, *op.inputs, grad)
+
+
+def _batch_matmul_gradient(op: Any, x: Any, y: Any, grad: Any) -> Any:
+    adj_x, adj_y = op.attrs["adj_x"], op.attrs["adj_y"]
 
     def times(left: Any, right: Any, flip_left: bool, flip_right: bool) -> Any:
         return batch_matmul_v2_op(left, right, adj_x=flip_left, adj_y=flip_right)
 
-    grad_x = times(y, grad, flip_y, True) if flip_x else times(grad, y, False, not flip_y)
-    grad_y = times(grad, x, True, flip_x) if flip_y else times(x, grad, not flip_x, False)
-    return _sum_batches(grad_x, x, y), _sum_batches(grad_y, y, x)
+    grad_x = grad_y = None
+    if is_wanted(op, 0):
+        grad_x = times(y, grad, adj_y, True) if adj_x else times(grad, y, False, not adj_y)
+        grad_x = sum_batches(grad_x, x, y)
+    if is_wanted(op, 1):
+        grad_y = times(grad, x, True, adj_x) if adj_y else times(x, grad, not adj_x, False)
+        grad_y = sum_batches(grad_y, y, x)
+    return grad_x, grad_y
 
 
-def _sum_batches(grad: Any, operand: Any, other: Any) -> Any:
+_NARROW_TOO = "bfloat16 half float double uint8 int8 int16 int32 int64 complex64 complex128"
+
+
+@op(
+    "BatchMatMulV3(x: Ta, y: Tb, *, Tout: type{bfloat16,half,float,double,int16,int32,int64,complex64,complex128}, "
+    "adj_x: bool = false, adj_y: bool = false, grad_x: bool = false, grad_y: bool = false) -> output: Tout",
+    Ta=_NARROW_TOO, Tb=_NARROW_TOO, shape=_batch_matmul_shape,
+)  # fmt: skip
+def batch_matmul_v3_op(xp, x, y, *, Tout, adj_x, adj_y):  # noqa: N803 - the attribute's name
+    wide = Tout.as_numpy_dtype
+    return _batch_matmul(xp, x.astype(wide), y.astype(wide), adj_x=adj_x, adj_y=adj_y)
+
+
+@batch_matmul_v3_op.gradient
+def _(op, grad):
+    # That of the product of the inputs in the output's type.
+    inputs = [cast(x, grad.dtype) for x in op.inputs]
+    return _as_inputs(op, _batch_matmul_gradient(op, *inputs, grad))
+
+
+def _as_inputs(op: Any, grads: Any) -> list[Any]:
+    """Gradients in the types of the inputs."""
+    return [None if grad is None else cast(grad, x.dtype) for grad, x in zip(grads, op.inputs, strict=True)]
+
+
+def sum_batches(grad: Any, operand: Any, other: Any) -> Any:
     """Sums a gradient over the batch dimensions along which broadcasting had stretched an operand."""
-
     first, second = operand._shape, other._shape
     if first is not None and second is not None and first[:-2] == second[:-2] and None not in first[:-2]:
         return grad
@@ -161,9 +197,7 @@ def sparse_matmul_op(xp, a, b, *, transpose_a, transpose_b):
 
 @sparse_matmul_op.gradient
 def _(op, grad):
-
-    grads = _matmul_gradient(sparse_matmul_op, op, grad)
-    return tuple(cast(found, x.dtype) for found, x in zip(grads, op.inputs, strict=True))
+    return _as_inputs(op, _matmul_gradient(sparse_matmul_op, op, grad))
 
 
 # --- Public functions ---------------------------------------------------------------------------------------
@@ -263,25 +297,28 @@ def matmul_v2(
     """The product of matrices: of each pair in the last two dimensions, where there are more.
 
     Args:
-      a: [..., m, k]; floating point, complex, int32 or int64.
+      a: [..., m, k]; floating point, complex, int32 or int64; with `output_type` uint8, int8 and int16 too.
       b: [..., k, n] of the same dtype; the leading dimensions broadcast with those of `a`.
       transpose_a, transpose_b: transposes the matrices of `a` (or `b`) first.
       adjoint_a, adjoint_b: transposes and conjugates them first.
       a_is_sparse, b_is_sparse: a hint that most elements are zero.
-      output_type: the dtype of the result; default: that of `a`.
+      output_type: the dtype of the result, in which it is computed; default: that of `a`.
       grad_a, grad_b: accepted for compatibility.
       name: the operation's name.
 
     Returns:
       [..., m, n].
     """
-
     with name_scope(name, "MatMul", [a, b]) as scope:
         a = to_tensor(a, name="a")
         b = to_tensor(b, preferred=a.dtype.base_dtype, name="b")
+        out = None if output_type is None else dtypes.as_dtype(output_type)
+        if out is not None and (out is not a.dtype.base_dtype or out is not b.dtype.base_dtype):
+            a, b = (conj(x) if flip else x for x, flip in ((a, transpose_a), (b, transpose_b)))
+            flips = {"adj_x": adjoint_a or transpose_a, "adj_y": adjoint_b or transpose_b}
+            return batch_matmul_v3_op(a, b, Tout=out, **flips, name=scope)
         flags = (transpose_a, transpose_b, adjoint_a, adjoint_b, a_is_sparse, b_is_sparse)
-        product = matmul(a, b, *flags, name=scope)
-        return product if output_type is None else cast(product, output_type)
+        return matmul(a, b, *flags, name=scope)
 
 
 @export("linalg.matvec")

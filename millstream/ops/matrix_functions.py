@@ -11,7 +11,7 @@ from millstream.core.opdef import op
 from millstream.core.tensor import Tensor
 from millstream.ops.fill_ops import eye
 from millstream.ops.join_ops import concat
-from millstream.ops.linalg_ops import adjoint_of, matrix_solve_op, square_shape, widened
+from millstream.ops.linalg_ops import adjoint_of, matrix_solve_op, square_input, square_shape
 from millstream.ops.reshape_ops import expand_dims, matrix_transpose, reshape
 from millstream.ops.shape_ops import shape
 
@@ -31,7 +31,7 @@ def _each(xp: Any, function: Any, x: Any) -> Any:
 def matrix_exponential_op(xp, input):
     from jax.scipy.linalg import expm as exponential
 
-    return exponential(widened(input))
+    return exponential(square_input(input))
 
 
 @matrix_exponential_op.gradient
@@ -68,7 +68,7 @@ def _logarithm(x: Any) -> Any:
 
 @op("MatrixLogarithm(input: T) -> output: T", T="complex64 complex128", shape=square_shape, host=True)
 def matrix_logarithm_op(xp, input):
-    return _each(np, _logarithm, input)
+    return _each(np, _logarithm, square_input(input))
 
 
 @export("linalg.logm")
@@ -98,7 +98,7 @@ def _square_root(x: Any) -> Any:
 
 @op("MatrixSquareRoot(input: T) -> output: T", T=_TYPES, shape=square_shape, host=True)
 def matrix_square_root_op(xp, input):
-    return _each(np, _square_root, widened(input))
+    return _each(np, _square_root, square_input(input))
 
 
 @matrix_square_root_op.gradient

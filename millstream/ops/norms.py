@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from millstream.core import shapes
+from millstream.core import errors, shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import REAL_NUMERIC
 from millstream.core.export import export
@@ -199,6 +199,8 @@ def _cross_shape(c: ShapeContext) -> Any:
 
 @op("Cross(a: T, b: T) -> product: T", T=REAL_NUMERIC, shape=_cross_shape)
 def cross_op(xp, a, b):
+    if a.ndim < 1 or a.shape[-1] != 3:
+        raise errors.FailedPreconditionError(None, None, "Cross-products are only defined for 3-element vectors.")
     return xp.roll(a, -1, -1) * xp.roll(b, 1, -1) - xp.roll(a, 1, -1) * xp.roll(b, -1, -1)
 
 

@@ -14,14 +14,26 @@ from millstream.core import dtypes
 from millstream.core.context import executing_eagerly
 from millstream.core.conversion import convert_in_scope, to_tensor
 from millstream.core.export import export
+from millstream.core.graph import Graph, get_default_graph
+from millstream.core.resource_variables import ResourceVariable
 from millstream.core.scopes import name_scope
 from millstream.core.tensor import Tensor
+from millstream.core.variables import Variable
 from millstream.ops import arithmetic_ops, comparison_ops, elementwise_ops, matmul_ops
 
 
 def _add(x: Any, y: Any, name: str | None = None) -> Tensor:
     joins = x.dtype.base_dtype is dtypes.string
     return (arithmetic_ops.add if joins else arithmetic_ops.add_v2_op)(x, y, name=name)
+
+
+def _bitwise(logical: Callable[..., Tensor], bits: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function of bools that in 2.x works on the bits of integers."""
+
+    def function(x: Any, *y: Any, name: str | None = None) -> Tensor:
+        return (bits if x.dtype.is_integer and _is_elementwise(x) else logical)(x, *y, name=name)
+
+    return function
 
 
 def _xor(x: Any, y: Any, name: str | None = None) -> Tensor:
@@ -40,9 +52,9 @@ _BINARY: dict[str, tuple[Callable[..., Tensor], str]] = {
     "mod": (arithmetic_ops.floormod, "mod"),
     "pow": (arithmetic_ops.pow, "pow"),
     "matmul": (matmul_ops.matmul, "matmul"),
-    "and": (comparison_ops.logical_and, "and"),
-    "or": (comparison_ops.logical_or, "or"),
-    "xor": (_xor, "xor"),
+    "and": (_bitwise(comparison_ops.logical_and, comparison_ops.bitwise_and), "and"),
+    "or": (_bitwise(comparison_ops.logical_or, comparison_ops.bitwise_or), "or"),
+    "xor": (_bitwise(_xor, comparison_ops.bitwise_xor), "xor"),
 }
 _COMPARISONS: dict[str, Callable[..., Tensor]] = {
     "lt": comparison_ops.less,
@@ -53,7 +65,7 @@ _COMPARISONS: dict[str, Callable[..., Tensor]] = {
 _UNARY: dict[str, Callable[..., Tensor]] = {
     "neg": elementwise_ops.negative,
     "abs": elementwise_ops.abs,
-    "invert": comparison_ops.logical_not,
+    "invert": _bitwise(comparison_ops.logical_not, comparison_ops.invert),
 }
 
 
@@ -87,14 +99,20 @@ def _reflected(function: Callable[..., Tensor], name: str) -> Callable[[Any, Any
 
 def _open_scope(tensor: Any, name: str) -> str | None:
     """A new scope in the tensor's graph for an operation of that name and the constant that it takes."""
-    return None if executing_eagerly() else tensor.op.graph.operation_name(name) + "/"
+    return None if executing_eagerly() else _graph_for(tensor).operation_name(name) + "/"
+
+
+def _graph_for(tensor: Any) -> Graph:
+    """The graph that an operation on `tensor` belongs to."""
+    default = get_default_graph()
+    return default if default.building_function or tensor.is_eager else tensor.op.graph
 
 
 def _operand(value: Any, tensor: Any, scope: str | None, name: str, dtype: Any = None, preferred: Any = None) -> Any:
     """The other operand as a tensor."""
     if scope is None:
         return to_tensor(value, dtype, name, preferred)
-    return convert_in_scope(value, tensor.op.graph, dtype, scope[:-1], name, preferred=preferred)
+    return convert_in_scope(value, _graph_for(tensor), dtype, scope[:-1], name, preferred=preferred)
 
 
 def _comparison(function: Callable[..., Tensor]) -> Callable[[Any, Any], Any]:
@@ -144,34 +162,45 @@ for _special, _operator in OPERATORS.items():
 # --- Equality -----------------------------------------------------------------------------------------------
 
 
+def _is_elementwise(x: Any) -> bool:
+    """Whether operators mean what they do in 2.x: in eager execution and in functions, not in graphs made by hand."""
+    return x.is_eager or x.op.graph.building_function
+
+
 def _elementwise_equal(x: Any, y: Any) -> Any:
+    if not _is_elementwise(x):
+        return x is y
     return False if y is None else comparison_ops.equal_op(x, y, incompatible_shape_error=False)
 
 
 def _elementwise_not_equal(x: Any, y: Any) -> Any:
+    if not _is_elementwise(x):
+        return x is not y
     return True if y is None else comparison_ops.not_equal_op(x, y, incompatible_shape_error=False)
 
 
-def _is(x: Any, y: object) -> bool:
-    return x is y
+def _variable_equal(x: Any, y: Any) -> Any:
+    return _elementwise_equal(x.value(), y) if x.is_eager else x is y
 
 
-def _is_not(x: Any, y: object) -> bool:
-    return x is not y
+def _variable_not_equal(x: Any, y: Any) -> Any:
+    return _elementwise_not_equal(x.value(), y) if x.is_eager else x is not y
 
 
-def _set_equality(equal: Any, not_equal: Any) -> None:
-    Tensor.__eq__ = equal  # type: ignore[method-assign]
-    Tensor.__ne__ = not_equal  # type: ignore[method-assign]
+def _set_equality(cls: type, equal: Any, not_equal: Any) -> None:
+    cls.__eq__ = equal  # type: ignore[assignment]
+    cls.__ne__ = not_equal  # type: ignore[assignment]
 
 
 @export(v1=["enable_tensor_equality"])
 def enable_tensor_equality() -> None:
     """Lets `==` and `!=` compare the elements of tensors, as in 2.x."""
-    _set_equality(_elementwise_equal, _elementwise_not_equal)
+    _set_equality(Tensor, _elementwise_equal, _elementwise_not_equal)
+    _set_equality(ResourceVariable, _variable_equal, _variable_not_equal)
 
 
 @export(v1=["disable_tensor_equality"])
 def disable_tensor_equality() -> None:
     """Lets `==` and `!=` compare tensors as Python objects, as in 1.x."""
-    _set_equality(_is, _is_not)
+    _set_equality(Tensor, object.__eq__, object.__ne__)
+    _set_equality(ResourceVariable, Variable.__eq__, Variable.__ne__)

@@ -272,7 +272,9 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
 
 # --- Reverse ------------------------------------------------------------------------------------------------
 
-_REVERSIBLE = "uint8 int8 uint16 int16 int32 int64 bool bfloat16 half float double complex64 complex128 string"
+_REVERSIBLE = (
+    "uint8 int8 uint16 int16 int32 int64 bool bfloat16 half float double complex64 complex128 string uint32 uint64"
+)
 
 
 def _reverse_shape(c: ShapeContext) -> Any:

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 Array = Any  # a NumPy or a JAX array
 Key = tuple[Any, Any]
 
@@ -26,6 +28,7 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _STATELESS_KEY = (0x3EC8F720, 0x02461E29)
 _BLOCKS_PER_OUTPUT = 256
+_FEW = 8
 
 
 def key(seed: int, seed2: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -48,6 +51,8 @@ def advance(counter: Sequence[int], blocks: int) -> tuple[int, int]:
 
 def words(key: Key, counter: Array, index: Array) -> tuple[Array, Array, Array, Array]:
     """The four words, in uint64, of the blocks `counter + index`; `index` is uint64 of any shape."""
+    if isinstance(index, np.ndarray) and index.size <= _FEW:
+        return _words_of_few(key, counter, index)
     low = counter[0] + index
     high = counter[1] + (low < index)
     c0, c1, c2, c3 = low & MASK, low >> 32, high & MASK, high >> 32
@@ -55,6 +60,24 @@ def words(key: Key, counter: Array, index: Array) -> tuple[Array, Array, Array, 
         k0, k1 = ((k + i * weyl) & MASK for k, weyl in zip(key, _WEYL, strict=True))
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
         c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & MASK, (p0 >> 32) ^ c3 ^ k1, p0 & MASK
+    return c0, c1, c2, c3
+
+
+def _words_of_few(key: Key, counter: Array, index: np.ndarray) -> tuple[Array, Array, Array, Array]:
+    """`words` with Python's integers, which for some blocks is quicker than with arrays."""
+    start, keys = int(counter[0]) | int(counter[1]) << 64, [int(np.ravel(word)[0]) for word in key]
+    found = np.array([_block(keys, start + i) for i in index.reshape(-1).tolist()], np.uint64)
+    return tuple(found.reshape(-1, 4).T.reshape(4, *index.shape))
+
+
+def _block(key: Sequence[int], counter: int) -> tuple[int, int, int, int]:
+    """The four words of one block."""
+    k0, k1 = key
+    c0, c1, c2, c3 = (counter >> shift & MASK for shift in (0, 32, 64, 96))
+    for _ in range(ROUNDS):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = p1 >> 32 ^ c1 ^ k0, p1 & MASK, p0 >> 32 ^ c3 ^ k1, p0 & MASK
+        k0, k1 = k0 + _WEYL[0] & MASK, k1 + _WEYL[1] & MASK
     return c0, c1, c2, c3
 
 

@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from millstream.core.errors import InvalidArgumentError
+from millstream.core.shapes import format_shape
 from millstream.ops import libm
+from millstream.ops.arguments import to_shape
 from millstream.ops.philox import Array, Key, is_shuffled, words
 
 _CHUNK = 16384
@@ -37,6 +40,17 @@ class Cell(NamedTuple):
         return 4 // self.words * self.values
 
 
+def output_shape(values: Array) -> tuple[int, ...]:
+    """The `shape` input of a random operation, in a kernel.
+
+    Raises:
+      ValueError: it is not a vector, or a dimension is negative.
+    """
+    if np.ndim(values) != 1:
+        raise ValueError(f"shape must be a vector of {{int32,int64}}, got shape {format_shape(np.shape(values))}")
+    return to_shape(values)
+
+
 def uniform(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
     """Uniform numbers in [0, 1) of a float dtype."""
     return _fill(xp, key, counter, shape, dtype, _UNIFORM[np.dtype(dtype).name])
@@ -45,17 +59,44 @@ def uniform(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any)
 def uniform_int(
     xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any, minval: Array, maxval: Array
 ) -> Array:
-    """Integers (int32 or int64) in [minval, maxval), two scalars with minval < maxval."""
+    """Integers of 32 or 64 bits in [minval, maxval), two scalars with minval < maxval."""
     dtype = np.dtype(dtype)
-    unsigned = np.dtype(f"uint{8 * dtype.itemsize}")
+    unsigned = _unsigned(dtype)
     low, high = (xp.asarray(bound, dtype=dtype).astype(unsigned).reshape(1) for bound in (minval, maxval))
 
-    def value(xp: Any, word: Array, *upper: Array) -> tuple[Array]:
-        for more in upper:
-            word = word | (more << 32)
-        return ((word.astype(unsigned) % (high - low) + low).astype(dtype),)
+    def value(xp: Any, *w: Array) -> tuple[Array]:
+        return ((_joined(*w).astype(unsigned) % (high - low) + low).astype(dtype),)
 
     return _fill(xp, key, counter, shape, dtype, Cell(value, dtype.itemsize // 4, 1))
+
+
+def check_bounds(minval: Array, maxval: Array, check: Callable[..., None]) -> None:
+    """Demands in a kernel that the bounds of `uniform_int` are scalars, and the lower one below the upper."""
+    for name, bound in (("minval", minval), ("maxval", maxval)):
+        if bound.ndim:
+            raise ValueError(f"{name} must be 0-D, got shape {format_shape(bound.shape)}")
+    check(minval < maxval, InvalidArgumentError, "Need minval < maxval, got {0} >= {1}", minval, maxval)
+
+
+def full_int(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
+    """Integers of 32 or 64 bits, of which all are equally likely."""
+    dtype = np.dtype(dtype)
+
+    def value(xp: Any, *w: Array) -> tuple[Array]:
+        return (_joined(*w).astype(_unsigned(dtype)).astype(dtype),)
+
+    return _fill(xp, key, counter, shape, dtype, Cell(value, dtype.itemsize // 4, 1))
+
+
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(f"uint{8 * dtype.itemsize}")
+
+
+def _joined(word: Array, *upper: Array) -> Array:
+    """One word, or two as the halves of a number, the lower first."""
+    for more in upper:
+        word = word | (more << 32)
+    return word
 
 
 def normal(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
@@ -116,28 +157,32 @@ def multinomial(
 
 
 def rows_per_shard(batch: int, classes: int, num_samples: int, threads: int) -> int:
-    """Rows of logits that one task of TensorFlow's Multinomial kernel takes on a pool of `threads` threads.
+    """Rows of logits that one task of TensorFlow's Multinomial kernel takes on a pool of `threads` threads."""
+    return task_size(batch, int(50 * (num_samples * math.log2(max(classes, 1)) + classes)), threads)
 
-    The pool weighs the estimated cost of a row against the costs of starting threads and tasks.
+
+def task_size(units: int, cost: int, threads: int) -> int:
+    """Units of work of one task where TensorFlow deals `units` of an estimated `cost` out to a pool of threads.
+
+    The pool weighs the cost of a unit against the costs of starting threads and tasks.
     """
-    cost = int(50 * (num_samples * math.log2(max(classes, 1)) + classes))
-    if batch <= 1 or min(threads, int((batch * cost - 100_000) / 100_000 + 0.9)) <= 1:
-        return max(batch, 1)
+    if units <= 1 or min(threads, int((units * cost - 100_000) / 100_000 + 0.9)) <= 1:
+        return max(units, 1)
 
-    def efficiency(rows: int) -> float:
-        tasks = -(-batch // rows)
-        return tasks / (-(-tasks // threads) * threads)
+    def efficiency(size: int) -> float:
+        count = -(-units // size)
+        return count / (-(-count // threads) * threads)
 
-    rows = min(batch, max(-(-batch // (4 * threads)), int(40_000 / cost)))
-    most, best, tasks = min(batch, 2 * rows), efficiency(rows), -(-batch // rows)
-    while best < 1 and tasks > 1:
-        coarser = -(-batch // (tasks - 1))
+    size = min(units, max(-(-units // (4 * threads)), int(40_000 / cost)))
+    most, best, count = min(units, 2 * size), efficiency(size), -(-units // size)
+    while best < 1 and count > 1:
+        coarser = -(-units // (count - 1))
         if coarser > most:
             break
-        tasks = -(-batch // coarser)
+        count = -(-units // coarser)
         if efficiency(coarser) + 0.01 >= best:
-            rows, best = coarser, max(best, efficiency(coarser))
-    return rows
+            size, best = coarser, max(best, efficiency(coarser))
+    return size
 
 
 def _weights(xp: Any, logits: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from millstream.core import dtypes, random_seed, shapes
+from millstream.core import context, dtypes, random_seed, shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import ANY
 from millstream.core.export import export
@@ -23,11 +23,11 @@ from millstream.core.shape_context import ShapeContext
 from millstream.core.shape_rules import from_value, same_as
 from millstream.core.tensor import Tensor
 from millstream.ops import philox, random_kernels, random_rejection
-from millstream.ops.arguments import to_shape
+from millstream.ops.random_kernels import output_shape
 
 _SEEDS = "seed: int = 0, seed2: int = 0"
 _FLOATS = "half, bfloat16, float, double"
-_LOGITS = "float double int32 uint8 int16 int8 int64 bfloat16 uint16 half uint32 uint64"
+LOGITS = "float double int32 uint8 int16 int8 int64 bfloat16 uint16 half uint32 uint64"
 
 
 def seed_attrs(seed: int | None) -> dict[str, int]:
@@ -50,7 +50,7 @@ def _filling(name: str, generate: Callable[..., Any]) -> OpDef:
         static=("shape",),
     )
     def kernel(xp, shape, *, seed, seed2, dtype, stream):
-        dims = to_shape(shape)
+        dims = output_shape(shape)
         key, counter = stream(seed, seed2, philox.reserve(int(np.prod(dims, dtype=np.int64))))
         return generate(xp, key, counter, dims, dtype.as_numpy_dtype)
 
@@ -72,10 +72,8 @@ truncated_normal_op = _filling("TruncatedNormal", random_kernels.truncated_norma
     static=("shape",),
 )
 def random_uniform_int_op(xp, shape, minval, maxval, *, seed, seed2, stream, check):
-    from millstream.core.errors import InvalidArgumentError
-
-    check(minval < maxval, InvalidArgumentError, "Need minval < maxval, got {0} >= {1}", minval, maxval)
-    dims = to_shape(shape)
+    random_kernels.check_bounds(minval, maxval, check)
+    dims = output_shape(shape)
     key, counter = stream(seed, seed2, philox.reserve(int(np.prod(dims, dtype=np.int64))))
     return random_kernels.uniform_int(xp, key, counter, dims, minval.dtype, minval, maxval)
 
@@ -88,7 +86,7 @@ def random_shuffle_op(xp, value, *, seed, seed2, stream):
     return random_kernels.shuffle(xp, key, counter, value)
 
 
-def _multinomial_shape(c: ShapeContext) -> Any:
+def multinomial_shape(c: ShapeContext) -> Any:
     batch = shapes.with_rank(c.shape(0), 2)[0]
     count = c.constant(1)
     if count is not None and count < 0:
@@ -96,7 +94,7 @@ def _multinomial_shape(c: ShapeContext) -> Any:
     return batch, None if count is None else int(count)
 
 
-def _samples(logits: Any, num_samples: Any) -> int:
+def samples(logits: Any, num_samples: Any) -> int:
     """The number of samples to draw from each row of `logits`; ValueError where that cannot be done."""
     if logits.ndim != 2:
         raise ValueError(f"logits should be a matrix, got shape {shapes.format_shape(logits.shape)}")
@@ -110,24 +108,24 @@ def _samples(logits: Any, num_samples: Any) -> int:
 
 
 @functools.cache
-def _threads() -> int:
-    """The threads that TensorFlow would use here: they decide how Multinomial deals out its stream."""
+def threads() -> int:
+    """The threads that TensorFlow would use here: they decide how some kernels deal out their stream."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @op(
     f"Multinomial(logits: T, num_samples: int32, *, {_SEEDS}, output_dtype: type{{int32, int64}} = int64)"
     " -> output: output_dtype",
-    T=_LOGITS,
-    shape=_multinomial_shape,
+    T=LOGITS,
+    shape=multinomial_shape,
     stateful=True,
     static=("num_samples",),
 )
 def multinomial_op(xp, logits, num_samples, *, seed, seed2, output_dtype, stream):
-    samples = _samples(logits, num_samples)
-    key, counter = stream(seed, seed2, philox.reserve_multinomial(logits.shape[0], samples))
+    count = samples(logits, num_samples)
+    key, counter = stream(seed, seed2, philox.reserve_multinomial(logits.shape[0], count))
     return random_kernels.multinomial(
-        xp, key, counter, logits, samples, output_dtype.as_numpy_dtype, threads=_threads()
+        xp, key, counter, logits, count, output_dtype.as_numpy_dtype, threads=threads()
     )
 
 
@@ -144,7 +142,7 @@ def _per_parameter_shape(c: ShapeContext) -> Any:
     host=True,
 )
 def random_gamma_op(xp, shape, alpha, *, seed, seed2, stream):
-    dims = to_shape(shape)
+    dims = output_shape(shape)
     outputs = int(np.prod(dims, dtype=np.int64)) * alpha.size
     key, counter = stream(seed, seed2, philox.reserve(outputs))
     return random_rejection.gamma(key, counter, dims, alpha)
@@ -195,7 +193,7 @@ random_gamma_grad_op.no_gradient("the second derivative is not known")
     host=True,
 )
 def random_poisson_op(xp, shape, rate, *, seed, seed2, dtype, stream):
-    dims = to_shape(shape)
+    dims = output_shape(shape)
     outputs = int(np.prod(dims, dtype=np.int64)) * rate.size
     key, counter = stream(seed, seed2, philox.reserve(outputs))
     return random_rejection.poisson(key, counter, dims, rate, dtype.as_numpy_dtype)
@@ -205,66 +203,10 @@ for _definition in (random_uniform_int_op, random_shuffle_op, multinomial_op, ra
     _definition.no_gradient("random choices are not differentiable")
 
 
-# --- Operations whose seed is an input -------------------------------------------------------------------------------
-
-
-def _stateless(name: str, generate: Callable[..., Any]) -> OpDef:
-    @op(
-        f"{name}(shape: T, seed: Tseed, *, dtype: type{{{_FLOATS}}} = float) -> output: dtype",
-        T="int32 int64 = int32",
-        Tseed="int32 int64 = int64",
-        shape=from_value(0),
-        static=("shape",),
-    )
-    def kernel(xp, shape, seed, *, dtype):
-        key, counter = philox.stateless_key(xp, seed)
-        return generate(xp, key, counter, to_shape(shape), dtype.as_numpy_dtype)
-
-    kernel.no_gradient("random numbers do not depend on the seed smoothly")
-    return kernel
-
-
-stateless_uniform_op = _stateless("StatelessRandomUniform", random_kernels.uniform)
-stateless_normal_op = _stateless("StatelessRandomNormal", random_kernels.normal)
-stateless_truncated_normal_op = _stateless("StatelessTruncatedNormal", random_kernels.truncated_normal)
-
-
-@op(
-    "StatelessRandomUniformInt(shape: T, seed: Tseed, minval: dtype, maxval: dtype) -> output: dtype",
-    dtype="int32 int64",
-    T="int32 int64",
-    Tseed="int32 int64 = int64",
-    shape=from_value(0),
-    static=("shape",),
-)
-def stateless_uniform_int_op(xp, shape, seed, minval, maxval):
-    key, counter = philox.stateless_key(xp, seed)
-    dims = to_shape(shape)
-    return random_kernels.uniform_int(xp, key, counter, dims, minval.dtype, minval, maxval)
-
-
-@op(
-    "StatelessMultinomial(logits: T, num_samples: int32, seed: Tseed, *, output_dtype: type{int32, int64} = int64)"
-    " -> output: output_dtype",
-    T=_LOGITS,
-    Tseed="int32 int64 = int64",
-    shape=_multinomial_shape,
-    static=("num_samples",),
-)
-def stateless_multinomial_op(xp, logits, num_samples, seed, *, output_dtype):
-    samples = _samples(logits, num_samples)
-    key, counter = philox.stateless_key(xp, seed)
-    return random_kernels.multinomial(xp, key, counter, logits, samples, output_dtype.as_numpy_dtype)
-
-
-for _definition in (stateless_uniform_int_op, stateless_multinomial_op):
-    _definition.no_gradient("random choices are not differentiable")
-
-
 # --- Endpoints -------------------------------------------------------------------------------------------------------
 
 
-def _shape_tensor(shape: Any) -> Tensor:
+def shape_tensor(shape: Any) -> Tensor:
     """A shape as an integer vector; a list of Python numbers is int32."""
     plain = isinstance(shape, (list, tuple)) and all(isinstance(dim, (int, np.integer)) for dim in shape)
     return to_tensor(shape, dtype=dtypes.int32 if plain else None, name="shape")
@@ -286,7 +228,7 @@ def random_uniform(
       minval: the lower bound, a scalar or (floats only) broadcastable.
       maxval: the upper bound, exclusive; default 1 for floats; integers need it.
       dtype: half, bfloat16, float32, float64, int32 or int64.
-      seed: with `tf.set_random_seed`, makes the numbers repeatable.
+      seed: with the global seed, makes the numbers repeatable.
       name: the name scope.
 
     Raises:
@@ -294,28 +236,53 @@ def random_uniform(
       InvalidArgumentError: integers with minval >= maxval.
 
     Example:
-      >>> tf.random_uniform([2], seed=1)        # 0.2390374, 0.92039955
+      >>> tf.random.uniform([2], seed=1)        # 0.2390374, 0.92039955
     """
-    wanted = _checked_dtype(dtype, (*dtypes.FLOATS, dtypes.int32, dtypes.int64))
+    return uniform_between(
+        _seeded(random_uniform_op, seed), _seeded(random_uniform_int_op, seed),
+        "random_uniform", shape, minval, maxval, dtype, name,
+    )  # fmt: skip
+
+
+def _seeded(definition: OpDef, seed: int | None) -> Callable[..., Tensor]:
+    """`definition` with the seeds that it would be given when it is called."""
+    return lambda *inputs, **options: definition(*inputs, **options, **seed_attrs(seed))
+
+
+def uniform_between(
+    draw: Callable[..., Tensor],
+    draw_int: Callable[..., Tensor],
+    default_name: str,
+    shape: Any,
+    minval: Any,
+    maxval: Any,
+    dtype: Any,
+    name: str | None,
+) -> Tensor:
+    """Uniform numbers: `draw(shape, dtype)` scaled, or for integers `draw_int(shape, minval, maxval, name)`."""
+    wanted = dtypes.as_dtype(dtype)
+    allowed = (*dtypes.FLOATS, dtypes.int32, dtypes.int64)
+    if wanted not in allowed:
+        raise ValueError(f"Invalid dtype {wanted!r}: expected one of {', '.join(item.name for item in allowed)}.")
     if maxval is None:
         if wanted.is_integer:
             raise ValueError(f"Must specify maxval for integer dtype {wanted!r}")
         maxval = 1
-    with name_scope(name, "random_uniform", [shape, minval, maxval]) as scope:
-        dims = _shape_tensor(shape)
+    unit = type(minval) is type(maxval) is int and (minval, maxval) == (0, 1) and not wanted.is_integer
+    with name_scope(name, default_name, [shape, minval, maxval]) as scope:
+        dims = shape_tensor(shape)
+        if unit and not in_plain_graph():
+            return draw(dims, dtype=wanted, name=scope)
         low = to_tensor(minval, dtype=wanted, name="min")
         high = to_tensor(maxval, dtype=wanted, name="max")
         if wanted.is_integer:
-            return random_uniform_int_op(dims, low, high, **seed_attrs(seed), name=scope)
-        drawn = random_uniform_op(dims, dtype=wanted, **seed_attrs(seed))
-        return _add(drawn * (high - low), low, scope)
+            return draw_int(dims, low, high, name=scope)
+        return _add(draw(dims, dtype=wanted) * (high - low), low, scope)
 
 
-def _checked_dtype(dtype: Any, allowed: tuple[Any, ...]) -> Any:
-    wanted = dtypes.as_dtype(dtype)
-    if wanted not in allowed:
-        raise ValueError(f"Invalid dtype {wanted!r}: expected one of {', '.join(item.name for item in allowed)}.")
-    return wanted
+def in_plain_graph() -> bool:
+    """Whether operations go into a graph that is not a function's: there they are TensorFlow 1's, one by one."""
+    return not context.executing_eagerly() and not get_default_graph().building_function
 
 
 def _add(x: Tensor, y: Tensor, scope: str) -> Tensor:
@@ -324,17 +291,16 @@ def _add(x: Tensor, y: Tensor, scope: str) -> Tensor:
     return arithmetic_ops.add(x, y, name=scope)
 
 
-def _scaled(
-    definition: OpDef, default_name: str, shape: Any, mean: Any, stddev: Any, dtype: Any, name: str | None,
-    attrs: Callable[[], dict[str, int]],
+def scaled(
+    draw: Callable[[Tensor], Tensor], default_name: str, shape: Any, mean: Any, stddev: Any, dtype: Any,
+    name: str | None,
 ) -> Tensor:  # fmt: skip
-    """Numbers of a standard distribution times `stddev` plus `mean`."""
+    """`draw(shape)` times `stddev` plus `mean`."""
     with name_scope(name, default_name, [shape, mean, stddev]) as scope:
-        dims = _shape_tensor(shape)
+        dims = shape_tensor(shape)
         mean = to_tensor(mean, dtype=dtype, name="mean")
         stddev = to_tensor(stddev, dtype=dtype, name="stddev")
-        drawn = definition(dims, dtype=dtype, **attrs())
-        return _add(drawn * stddev, mean, scope)
+        return _add(draw(dims) * stddev, mean, scope)
 
 
 @export(v1=["random_normal", "random.normal"], v2=["random.normal"])
@@ -352,12 +318,11 @@ def random_normal(
       shape: the result's shape, an integer vector.
       mean, stddev: of `dtype`, broadcastable to the shape.
       dtype: half, bfloat16, float32 or float64.
-      seed: with `tf.set_random_seed`, makes the numbers repeatable.
+      seed: with the global seed, makes the numbers repeatable.
       name: the name scope.
     """
-    return _scaled(
-        random_standard_normal_op, "random_normal", shape, mean, stddev, dtype, name, lambda: seed_attrs(seed)
-    )
+    draw = _seeded(random_standard_normal_op, seed)
+    return scaled(lambda dims: draw(dims, dtype=dtype), "random_normal", shape, mean, stddev, dtype, name)
 
 
 @export(v1=["truncated_normal", "random.truncated_normal"], v2=["random.truncated_normal"])
@@ -375,12 +340,11 @@ def truncated_normal(
       shape: the result's shape, an integer vector.
       mean, stddev: of `dtype`, broadcastable; those of the distribution before the cut.
       dtype: half, bfloat16, float32 or float64.
-      seed: with `tf.set_random_seed`, makes the numbers repeatable.
+      seed: with the global seed, makes the numbers repeatable.
       name: the name scope.
     """
-    return _scaled(
-        truncated_normal_op, "truncated_normal", shape, mean, stddev, dtype, name, lambda: seed_attrs(seed)
-    )
+    draw = _seeded(truncated_normal_op, seed)
+    return scaled(lambda dims: draw(dims, dtype=dtype), "truncated_normal", shape, mean, stddev, dtype, name)
 
 
 @export(v1=["random_shuffle", "random.shuffle"], v2=["random.shuffle"])
@@ -389,7 +353,7 @@ def random_shuffle(value: Any, seed: int | None = None, name: str | None = None)
 
     Args:
       value: any dtype, of shape [n, …].
-      seed: with `tf.set_random_seed`, makes the order repeatable.
+      seed: with the global seed, makes the order repeatable.
       name: the operation's name.
     """
     return random_shuffle_op(value, **seed_attrs(seed), name=name)
@@ -404,7 +368,7 @@ def multinomial(
     Args:
       logits: [batch, classes], unnormalised log-probabilities.
       num_samples: how many to draw for each row, a scalar.
-      seed: with `tf.set_random_seed`, makes the numbers repeatable.
+      seed: with the global seed, makes the numbers repeatable.
       name: the name scope.
       output_dtype: int64 (default) or int32.
 
@@ -424,7 +388,7 @@ def categorical(
       logits: [batch, classes], unnormalised log-probabilities.
       num_samples: how many to draw for each row.
       dtype: of the result, int64 (default) or int32.
-      seed: with `tf.set_random_seed`, makes the numbers repeatable.
+      seed: with the global seed, makes the numbers repeatable.
       name: the name scope.
     """
     return _draw_classes(name, "categorical", logits, num_samples, dtype, seed)
@@ -453,7 +417,7 @@ def random_gamma(
       alpha: the shape parameter, of `dtype`.
       beta: the inverse scale, broadcastable with `alpha`; default 1.
       dtype: half, float32 or float64.
-      seed: with `tf.set_random_seed`, makes the numbers repeatable.
+      seed: with the global seed, makes the numbers repeatable.
       name: the name scope.
 
     Returns:
@@ -484,7 +448,7 @@ def random_poisson(
       lam: the rates, a float or integer tensor.
       shape: how many to draw for each rate, an integer vector.
       dtype: half, float32, float64, int32 or int64.
-      seed: with `tf.set_random_seed`, makes the numbers repeatable.
+      seed: with the global seed, makes the numbers repeatable.
       name: the name scope.
 
     Returns:
@@ -503,85 +467,6 @@ def random_poisson_v2(
     return random_poisson(lam, shape, dtype, seed, name)
 
 
-@export("random.stateless_uniform")
-def stateless_uniform(
-    shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = dtypes.float32, name: str | None = None,
-    alg: Any = "auto_select",
-) -> Tensor:  # fmt: skip
-    """Uniform random numbers in [minval, maxval) that depend on nothing but the arguments.
-
-    Args:
-      shape: the result's shape.
-      seed: two integers, int32 or int64 of shape [2].
-      minval, maxval: the bounds; integers need both.
-      dtype: half, float32, float64, int32 or int64.
-      name: the name scope.
-      alg: accepted for compatibility; always Philox.
-
-    Raises:
-      ValueError: another dtype, or integers without `maxval`.
-    """
-    wanted = _checked_dtype(dtype, (*dtypes.FLOATS, dtypes.int32, dtypes.int64))
-    if maxval is None:
-        if wanted.is_integer:
-            raise ValueError(f"Must specify maxval for integer dtype {wanted!r}")
-        maxval = 1
-    with name_scope(name, "stateless_random_uniform", [shape, seed, minval, maxval]) as scope:
-        dims = _shape_tensor(shape)
-        low = to_tensor(minval, dtype=wanted, name="min")
-        high = to_tensor(maxval, dtype=wanted, name="max")
-        if wanted.is_integer:
-            return stateless_uniform_int_op(dims, seed, low, high, name=scope)
-        drawn = stateless_uniform_op(dims, seed, dtype=wanted)
-        return _add(drawn * (high - low), low, scope)
-
-
-@export("random.stateless_normal")
-def stateless_normal(
-    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None,
-    alg: Any = "auto_select",
-) -> Tensor:  # fmt: skip
-    """Normal random numbers that depend on nothing but the arguments; see `tf.random.stateless_uniform`."""
-    definition = functools.partial(_with_seed, stateless_normal_op, seed)
-    return _scaled(definition, "stateless_random_normal", shape, mean, stddev, dtype, name, dict)  # type: ignore[arg-type]
-
-
-@export("random.stateless_truncated_normal")
-def stateless_truncated_normal(
-    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None,
-    alg: Any = "auto_select",
-) -> Tensor:  # fmt: skip
-    """Truncated normal random numbers that depend on nothing but the arguments; see `tf.truncated_normal`."""
-    definition = functools.partial(_with_seed, stateless_truncated_normal_op, seed)
-    return _scaled(definition, "stateless_truncated_normal", shape, mean, stddev, dtype, name, dict)  # type: ignore[arg-type]
-
-
-def _with_seed(definition: OpDef, seed: Any, shape: Tensor, *, dtype: Any) -> Tensor:
-    return definition(shape, seed, dtype=dtypes.as_dtype(dtype))
-
-
-@export(v1=["random.stateless_multinomial"])
-def stateless_multinomial(
-    logits: Any, num_samples: Any, seed: Any, output_dtype: Any = dtypes.int64, name: str | None = None
-) -> Tensor:
-    """Draws classes as `tf.multinomial` does, depending on nothing but the arguments."""
-    return _draw_stateless(name, "stateless_multinomial", logits, num_samples, seed, output_dtype)
-
-
-@export("random.stateless_categorical")
-def stateless_categorical(
-    logits: Any, num_samples: Any, seed: Any, dtype: Any = dtypes.int64, name: str | None = None
-) -> Tensor:
-    """Draws classes as `tf.random.categorical` does, depending on nothing but the arguments."""
-    return _draw_stateless(name, "stateless_categorical", logits, num_samples, seed, dtype)
-
-
-def _draw_stateless(name: Any, default_name: str, logits: Any, num_samples: Any, seed: Any, dtype: Any) -> Tensor:
-    with name_scope(name, default_name, [logits, seed]):
-        logits = to_tensor(logits, name="logits")
-        return stateless_multinomial_op(logits, num_samples, seed, output_dtype=dtypes.as_dtype(dtype))
-
-
 @export(v1=["random_crop", "image.random_crop"], v2=["image.random_crop"])
 def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Tensor:
     """A slice of shape `size` at a random, uniformly chosen offset.
@@ -589,7 +474,7 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
     Args:
       value: the tensor to crop.
       size: the slice's shape, a vector of `value`'s rank.
-      seed: with `tf.set_random_seed`, makes the offset repeatable.
+      seed: with the global seed, makes the offset repeatable.
       name: the name scope.
 
     Raises:

@@ -25,7 +25,8 @@ def gamma(key: Key, counter: Any, shape: Sequence[int], alpha: np.ndarray) -> np
     TOMS 26 (2000); below 1, alpha is raised by one and the result scaled by u^(1 / alpha).
     """
 
-    def draw(draws: _Draws, alpha: np.ndarray) -> np.ndarray:
+    def draw(alpha: np.ndarray) -> np.ndarray:
+        draws = Draws(key, counter, len(alpha))
         out = np.full(len(alpha), np.nan)
         plain = np.nonzero(alpha == 1)[0]
         out[plain] = -libm.log64(np, 1 - draws.uniform(plain))
@@ -33,7 +34,7 @@ def gamma(key: Key, counter: Any, shape: Sequence[int], alpha: np.ndarray) -> np
         return out
 
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _per_sample(draw, key, counter, shape, alpha).astype(alpha.dtype)
+        return per_sample(draw, shape, alpha).astype(alpha.dtype)
 
 
 def poisson(key: Key, counter: Any, shape: Sequence[int], rate: np.ndarray, dtype: Any) -> np.ndarray:
@@ -45,26 +46,27 @@ def poisson(key: Key, counter: Any, shape: Sequence[int], rate: np.ndarray, dtyp
     dtype = np.dtype(dtype)
     limit = float(np.finfo(dtype).max if dtype.kind == "f" else np.nextafter(np.iinfo(dtype).max + 1.0, 0))
 
-    def draw(draws: _Draws, rate: np.ndarray) -> np.ndarray:
+    def draw(rate: np.ndarray) -> np.ndarray:
+        draws = Draws(key, counter, len(rate))
         out = np.where(rate < np.inf, 0.0, np.nan)
         _knuth(draws, rate, np.nonzero(rate < _KNUTH_BELOW)[0], out)
         _hoermann(draws, rate, np.nonzero((rate >= _KNUTH_BELOW) & (rate < np.inf))[0], limit, out)
         return out
 
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _per_sample(draw, key, counter, shape, rate).astype(dtype)
+        return per_sample(draw, shape, rate).astype(dtype)
 
 
-class _Draws:
-    """The uniform and normal numbers of many samples, each with its own place in the run's blocks.
+class Draws:
+    """The uniform and normal numbers of many samples, of which each has `blocks` blocks of the run for itself.
 
     Both kinds come two to a block and are handed out last first; a sample takes a fresh block whenever it
     asks for a number of a kind of which it has none left.
     """
 
-    def __init__(self, key: Key, counter: Any, samples: int):
+    def __init__(self, key: Key, counter: Any, samples: int, blocks: int = reserve(1)):
         self._key, self._counter = key, np.asarray(counter, np.uint64)
-        self._next = np.arange(samples, dtype=np.uint64) * np.uint64(reserve(1))
+        self._next = np.arange(samples, dtype=np.uint64) * np.uint64(blocks)
         self._held = {kind: np.empty((2, samples)) for kind in (UNIFORM64, NORMAL64)}
         self._left = {kind: np.zeros(samples, np.int8) for kind in (UNIFORM64, NORMAL64)}
 
@@ -87,21 +89,17 @@ class _Draws:
         return taken
 
 
-def _per_sample(
-    draw: Callable[[_Draws, np.ndarray], np.ndarray],
-    key: Key,
-    counter: Any,
-    shape: Sequence[int],
-    parameter: np.ndarray,
-) -> np.ndarray:
-    """`draw` for every sample; one parameter's samples are neighbours in the stream, not in the result."""
-    count = math.prod(shape)
-    repeated = np.repeat(parameter.reshape(-1).astype(np.float64), count)
-    values = draw(_Draws(key, counter, len(repeated)), repeated)
-    return values.reshape(parameter.size, count).T.reshape(tuple(shape) + parameter.shape)
+def per_sample(draw: Callable[..., np.ndarray], shape: Sequence[int], *parameters: np.ndarray) -> np.ndarray:
+    """`draw` of the parameters of every sample: they have one shape, and `shape` leads the result's.
+
+    One parameter's samples are neighbours in the stream, not in the result.
+    """
+    count, first = math.prod(shape), parameters[0]
+    repeated = [np.repeat(parameter.reshape(-1).astype(np.float64), count) for parameter in parameters]
+    return draw(*repeated).reshape(first.size, count).T.reshape(tuple(shape) + first.shape)
 
 
-def _marsaglia_tsang(draws: _Draws, alpha: np.ndarray, active: np.ndarray, out: np.ndarray) -> None:
+def _marsaglia_tsang(draws: Draws, alpha: np.ndarray, active: np.ndarray, out: np.ndarray) -> None:
     """Fills `out` at the indices `active`, where alpha is not 1."""
     boosted = alpha < 1
     d = alpha + np.where(boosted, 2 / 3, -1 / 3)
@@ -121,7 +119,7 @@ def _marsaglia_tsang(draws: _Draws, alpha: np.ndarray, active: np.ndarray, out: 
         active = np.concatenate([active[~positive], tried[~accepted]])
 
 
-def _knuth(draws: _Draws, rate: np.ndarray, active: np.ndarray, out: np.ndarray) -> None:
+def _knuth(draws: Draws, rate: np.ndarray, active: np.ndarray, out: np.ndarray) -> None:
     """Counts how many uniforms it takes until their product falls to exp(-rate)."""
     product, limit = np.ones_like(rate), np.exp(-rate)
     while len(active):
@@ -130,7 +128,7 @@ def _knuth(draws: _Draws, rate: np.ndarray, active: np.ndarray, out: np.ndarray)
         out[active] += 1
 
 
-def _hoermann(draws: _Draws, rate: np.ndarray, active: np.ndarray, limit: float, out: np.ndarray) -> None:
+def _hoermann(draws: Draws, rate: np.ndarray, active: np.ndarray, limit: float, out: np.ndarray) -> None:
     """Transformed rejection, with the constants of the paper's algorithm PTRS.
 
     Numbers above `limit`, the dtype's largest, are rejected. Where the rate itself is far above it, that

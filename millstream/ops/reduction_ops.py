@@ -11,14 +11,14 @@ from millstream.core import dtypes
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import NUMERIC, DType
 from millstream.core.export import export, export_value
-from millstream.core.opdef import OpDef, op
+from millstream.core.opdef import OpDef, find, op
 from millstream.core.scopes import name_scope
 from millstream.core.shape_rules import reduction
 from millstream.core.static_values import constant_value
 from millstream.core.tensor import Tensor
 from millstream.ops import constant_op, fill_ops, identity_ops, reshape_ops, shape_ops
 from millstream.ops.arguments import invalid, renamed
-from millstream.ops.arithmetic_ops import add, div_no_nan, maximum, subtract
+from millstream.ops.arithmetic_ops import add, div_no_nan, maximum, multiply, subtract
 from millstream.ops.cast_ops import cast
 from millstream.ops.comparison_ops import equal, is_finite, not_equal
 from millstream.ops.elementwise import conjugate
@@ -112,12 +112,14 @@ def _reduced_axes(op: Any) -> list[int] | None:
 
 
 def _with_reduced_axes(op: Any, tensor: Any) -> Any:
-    """A tensor of the result's shape, with the reduced axes put back as dimensions of size 1."""
+    """A tensor of the result's shape in a form that broadcasts with the input: reduced axes have size 1 again."""
     if op.attrs["keep_dims"]:
         return tensor
     axes = _reduced_axes(op)
     if axes is None:
         return reshape_ops.reshape(tensor, kept_shape(op.inputs[0], op.inputs[1]))
+    if axes == list(range(len(axes))):  # broadcasting adds leading dimensions
+        return tensor
     for axis in axes:
         tensor = reshape_ops.expand_dims(tensor, axis)
     return tensor
@@ -284,7 +286,34 @@ def reduce_euclidean_norm(
     return _reduce(euclidean_norm_op, input_tensor, axis, keepdims, name)
 
 
-@export("math.reduce_variance")
+@export(v2=["math.reduce_variance"])
+def reduce_variance_v2(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
+    """The variance over some axes: the mean of the squared distances from the mean, which is real.
+
+    Args:
+      input_tensor: a floating point or complex tensor.
+      axis: the axes to reduce, an integer or a list; default: all.
+      keepdims: keeps the reduced axes, with size 1.
+      name: the scope of the operations.
+
+    Raises:
+      TypeError: it holds integers.
+    """
+    with name_scope(name or "reduce_variance"):
+        x = to_tensor(input_tensor)
+        if x.dtype.is_integer:
+            raise TypeError(f"Input must be either real or complex. Received integer type {x.dtype}.")
+        distances = subtract(x, reduce_mean(x, axis, keepdims=True), name="sub")
+        if x.dtype.is_complex:
+            squares = find("Real")(multiply(find("Conj")(distances), distances), Tout=x.dtype.real_dtype)
+        else:
+            squares = square(distances)
+        return reduce_mean(squares, axis, keepdims=keepdims)
+
+
+@export(v1=["math.reduce_variance"])
 def reduce_variance(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
     """The variance over some axes: the mean of the squared distances from the mean.
 
@@ -299,7 +328,14 @@ def reduce_variance(input_tensor: Any, axis: Any = None, keepdims: bool = False,
         return reduce_mean(square(subtract(input_tensor, means, name="sub")), axis, keepdims=keepdims)
 
 
-@export("math.reduce_std")
+@export(v2=["math.reduce_std"])
+def reduce_std_v2(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
+    """The standard deviation over some axes: the square root of `reduce_variance`, which see."""
+    with name_scope(name or "reduce_std"):
+        return sqrt(reduce_variance_v2(input_tensor, axis, keepdims))
+
+
+@export(v1=["math.reduce_std"])
 def reduce_std(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
     """The standard deviation over some axes: the square root of `reduce_variance`.
 

@@ -131,14 +131,6 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     return scatter_nd_op(indices, updates, shape, name=name)
 
 
-@export(v2=["scatter_nd"])
-def scatter_nd_v2(
-    indices: Any, updates: Any, shape: Any, bad_indices_policy: str = "", name: str | None = None
-) -> Tensor:
-    """A tensor of zeros of the given shape with `updates` added at `indices` (see `tf.scatter_nd` of 1.x)."""
-    return scatter_nd_op(indices, updates, shape, name=name)
-
-
 # --- Into a tensor ------------------------------------------------------------------------------------------
 
 
@@ -219,28 +211,3 @@ def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | N
 def tensor_scatter_nd_sub(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
     """A tensor with `updates` taken from some parts; arguments as of `tensor_scatter_nd_update`, rows may repeat."""
     return tensor_scatter_sub_op(tensor, indices, updates, name=name)
-
-
-def _updating_endpoint(definition: OpDef, name: str, what: str) -> Any:
-    def endpoint(
-        tensor: Any, indices: Any, updates: Any, bad_indices_policy: str = "", name: str | None = None
-    ) -> Tensor:
-        return definition(tensor, indices, updates, name=name)
-
-    endpoint.__name__ = endpoint.__qualname__ = name + "_v2"
-    endpoint.__doc__ = (
-        f"A tensor with {what} some parts; arguments as of `tensor_scatter_nd_update`, rows may repeat."
-    )
-    return export(v2=[name])(endpoint)
-
-
-tensor_scatter_nd_add_v2 = _updating_endpoint(tensor_scatter_add_op, "tensor_scatter_nd_add", "`updates` added to")
-tensor_scatter_nd_sub_v2 = _updating_endpoint(
-    tensor_scatter_sub_op, "tensor_scatter_nd_sub", "`updates` taken from"
-)
-tensor_scatter_nd_min_v2 = _updating_endpoint(
-    tensor_scatter_min_op, "tensor_scatter_nd_min", "the minimum with `updates` taken of"
-)
-tensor_scatter_nd_max_v2 = _updating_endpoint(
-    tensor_scatter_max_op, "tensor_scatter_nd_max", "the maximum with `updates` taken of"
-)

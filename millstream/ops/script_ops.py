@@ -5,10 +5,12 @@ import itertools
 import traceback
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from millstream.core import dtypes, errors
+from millstream.core import context, dtypes, errors
+from millstream.core.conversion import to_tensor
 from millstream.core.export import export
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.opdef import OpDef, op
@@ -20,18 +22,38 @@ _EXTENSION = "py_funcs"
 _numbers = itertools.count()
 
 
-def _register(graph: Graph, function: Callable[..., Any]) -> str:
-    """Keeps a function with its graph; gives the token by which operations refer to it."""
+class Callback:
+    """A Python function that operations call. It lives as long as the graph that it was made for."""
+
+    __slots__ = ("function", "is_differentiated", "last", "__weakref__")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.is_differentiated = False  # whether calls leave something for gradients
+        self.last: Any = None  # what the last call left
+
+
+_callbacks: WeakValueDictionary[str, Callback] = WeakValueDictionary()
+
+
+def register(graph: Graph, function: Callable[..., Any]) -> str:
+    """Keeps a function with a graph; gives the token by which operations refer to it."""
     token = f"pyfunc_{next(_numbers)}"
-    graph.extensions.setdefault(_EXTENSION, {})[token] = function
+    callback = _callbacks[token] = Callback(function)
+    graph.extensions.setdefault(_EXTENSION, []).append(callback)
     return token
 
 
-def _find(graph: Graph, token: str) -> Callable[..., Any]:
-    function = graph.extensions.get(_EXTENSION, {}).get(token)
-    if function is None:
+def find_callback(token: str) -> Callback:
+    """The function that a token stands for.
+
+    Raises:
+      ValueError: there is none: the graph comes from a file.
+    """
+    callback = _callbacks.get(token)
+    if callback is None:
         raise ValueError(f"callback {token} is not found")
-    return function
+    return callback
 
 
 # --- Calling them -------------------------------------------------------------------------------------------
@@ -52,6 +74,8 @@ def _as_argument(array: Any) -> Any:
 
 def _as_result(value: Any) -> Any:
     array = np.asarray(value)
+    if array.base is not None or array is value:
+        array = array.copy()  # the caller goes on using his
     if array.dtype.kind in "US":
         encoded = [item.encode() if isinstance(item, str) else bytes(item) for item in array.reshape(-1).tolist()]
         array = np.empty(array.shape, object)
@@ -62,21 +86,24 @@ def _as_result(value: Any) -> Any:
     return array
 
 
-def _call(function: Callable[..., Any], arguments: list[Any]) -> list[Any]:
+def call(function: Callable[..., Any], arguments: list[Any]) -> Any:
     """Calls the user's function; what it raises becomes the OpError of that kind, with its traceback."""
     try:
-        result = function(*arguments)
+        return function(*arguments)
     except Exception as error:
         kind = next((ours for theirs, ours in _ERRORS if isinstance(error, theirs)), errors.UnknownError)
         stack = "".join(traceback.format_tb(error.__traceback__.tb_next if error.__traceback__ else None))
         message = f"{type(error).__name__}: {error}\nTraceback (most recent call last):\n{stack}"
         raise kind(None, None, message) from error
+
+
+def _as_results(result: Any) -> list[Any]:
     if result is None:
         return []
     return [_as_result(item) for item in (result if isinstance(result, (list, tuple)) else [result])]
 
 
-def _checked(token: str, results: list[Any], wanted: Any) -> list[Any]:
+def checked(token: str, results: list[Any], wanted: Any) -> list[Any]:
     """The results, whose number and dtypes must be those declared."""
     if len(results) != len(wanted):
         raise ValueError(f"{token} returns {len(results)} values, but expects to see {len(wanted)} values.")
@@ -98,9 +125,9 @@ def _py_func_op(name: str, stateful: bool) -> OpDef:
         host=True,
         runs_python=True,
     )
-    def kernel(xp, input, *, token, Tout, node):
+    def kernel(xp, input, *, token, Tout):
         arguments = [_as_argument(np.asarray(array)) for array in input]
-        return _checked(token, _call(_find(node.graph, token), arguments), Tout)
+        return checked(token, _as_results(call(find_callback(token).function, arguments)), Tout)
 
     kernel.no_gradient("a Python function tells no derivative")
     return kernel
@@ -124,12 +151,13 @@ def py_func(
       name: the operation's name.
 
     Returns:
-      A tensor of unknown shape, or a list of them; the operation where `Tout` is empty.
+      A tensor of unknown shape, or a list of them; the operation (eagerly None) where `Tout` is empty.
 
     Raises:
       ValueError: `func` is not callable.
       InvalidArgumentError: when it runs and the results are not of the number and dtypes declared, or `func`
-        raises ValueError or TypeError; other exceptions give other errors.
+        raises ValueError or TypeError; other exceptions give other errors. Eagerly, what `func` raises passes
+        as it is, and other results than those declared are a ValueError.
 
     Example:
       >>> tf.py_func(lambda x: np.sinh(x), [x], tf.float32)
@@ -137,18 +165,30 @@ def py_func(
     if not callable(func):
         raise ValueError(f"Expected func to be callable, got func of type {type(func)}")
     several = isinstance(Tout, (list, tuple))
+    if context.executing_eagerly():
+        arguments = [_as_argument(to_tensor(value).numpy()) for value in inp]
+        wanted = [dtypes.as_dtype(dtype) for dtype in (Tout if several else [Tout])]
+        made = [to_tensor(array) for array in checked(_name_of(func), _as_results(func(*arguments)), wanted)]
+        return (made or None) if several else made[0]
     graph = _graph_of(inp)
     definition = py_func_op if stateful else stateless_py_func_op
-    token = _register(graph, func)
+    token = register(graph, func)
     results = definition(list(inp), token=token, Tout=list(Tout) if several else [Tout], name=name)
     if not several:
         return results[0]
     return results if Tout else _operation_of(graph)
 
 
+def _name_of(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def _graph_of(values: Any) -> Graph:
     """The graph in which a function of these arguments is put."""
-    return next((value.graph for value in values if isinstance(value, Tensor)), get_default_graph())
+    default = get_default_graph()
+    if default.building_function:
+        return default
+    return next((value.graph for value in values if isinstance(value, Tensor)), default)
 
 
 def _operation_of(graph: Graph) -> Any:

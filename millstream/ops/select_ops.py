@@ -8,6 +8,7 @@ import numpy as np
 from millstream.core import conversion, dtypes, opdef, shapes
 from millstream.core.dtypes import ANY
 from millstream.core.export import export
+from millstream.core.gradients import is_wanted
 from millstream.core.opdef import op
 from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
@@ -55,22 +56,33 @@ def _select_v2_shape(c: ShapeContext) -> Any:
 
 @op("SelectV2(condition: bool, t: T, e: T) -> output: T", T=ANY, shape=_select_v2_shape)
 def select_v2_op(xp, condition, t, e):
-    return xp.where(condition, t, e)
+    try:
+        return xp.where(condition, t, e)
+    except ValueError:
+        found = (shapes.format_shape(part.shape) for part in (condition, t, e))
+        raise ValueError("condition {}, then {}, and else {} must be broadcastable".format(*found)) from None
 
 
 @select_op.gradient
 def _(op, grad):
     condition, x, _ = op.inputs
     zeros = zeros_like(x)
-    return None, select_op(condition, grad, zeros), select_op(condition, zeros, grad)
+    return (
+        None,
+        select_op(condition, grad, zeros) if is_wanted(op, 1) else None,
+        select_op(condition, zeros, grad) if is_wanted(op, 2) else None,
+    )
 
 
 @select_v2_op.gradient
 def _(op, grad):
-    condition = op.inputs[0]
+    condition, x, y = op.inputs
     zeros = zeros_like(grad)
-    chosen = (select_v2_op(condition, grad, zeros), select_v2_op(condition, zeros, grad))
-    return None, *(_summed_to(part, value) for part, value in zip(chosen, op.inputs[1:], strict=True))
+    return (
+        None,
+        _summed_to(select_v2_op(condition, grad, zeros), x) if is_wanted(op, 1) else None,
+        _summed_to(select_v2_op(condition, zeros, grad), y) if is_wanted(op, 2) else None,
+    )
 
 
 def _summed_to(grad: Any, value: Any) -> Any:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from millstream.core import dtypes, shapes
+from millstream.core import context, dtypes, shapes, tape
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import ANY
+from millstream.core.eager import EagerTensor
 from millstream.core.errors import InvalidArgumentError
 from millstream.core.export import export, export_value
 from millstream.core.opdef import op
@@ -371,6 +372,9 @@ def _update(xp: Any, array: Any, begin: Any, end: Any, strides: Any, masks: _Mas
     dense = _per_dimension(entries, array.ndim)
     _check_indices(dense, array.shape)
     shape = xp.asarray(array)[_numpy_key(entries)].shape
+    if not shapes.broadcasts(value.shape, shape, to=shape):
+        given, wanted = (shapes.format_shape(dims) for dims in (value.shape, shape))
+        raise ValueError(f"Cannot broadcast input shape {given} into final shape {wanted}")
     return _put(xp, array, dense, xp.broadcast_to(value, shape))
 
 
@@ -563,6 +567,9 @@ def slice_helper(tensor: Any, slice_spec: Any, var: Any = None) -> Tensor:
       TypeError: an entry is of another kind.
       ValueError: an index is out of range, or there are too many.
     """
+    direct = _taken_directly(tensor, slice_spec) if var is None else None
+    if direct is not None:
+        return direct
     if _is_mask(slice_spec):
         from millstream.ops.select_ops import boolean_mask
 
@@ -571,12 +578,41 @@ def slice_helper(tensor: Any, slice_spec: Any, var: Any = None) -> Tensor:
     vectors: list[Any] = [spec.begin, spec.end, spec.strides]
     with name_scope(None, "strided_slice", [tensor, *spec.begin, *spec.end, *spec.strides]) as scope:
         if spec.begin:
-            vectors = [stack(vector) for vector in vectors]
+            vectors = [_index_vector(vector) for vector in vectors]
             if any(vector.dtype is dtypes.int64 for vector in vectors):
                 vectors = [_as_int64(vector) for vector in vectors]
         else:
             vectors = [constant_op.constant([], dtype=dtypes.int32)] * 3
         return strided_slice(tensor, *vectors, **spec.masks, var=var, name=scope)
+
+
+def _taken_directly(tensor: Any, spec: Any) -> Tensor | None:
+    """The slice of a small tensor by plain integers, where nothing records it; None where the operation is needed.
+
+    Programs take numbers out of tensors one by one, so this is worth a way of its own.
+    """
+    if type(tensor) is not EagerTensor or tape.current.tapes or not context.executing_eagerly():
+        return None
+    entries = spec if type(spec) is tuple else (spec,)
+    if type(tensor._value) is not np.ndarray or context.current.devices or not all(map(_is_plain, entries)):
+        return None
+    try:
+        return EagerTensor(tensor._value[(*entries, ...)], tensor.dtype)
+    except IndexError:  # the operation says what is wrong
+        return None
+
+
+def _is_plain(entry: Any) -> bool:
+    if type(entry) is slice:
+        return all(bound is None or type(bound) is int for bound in (entry.start, entry.stop)) and entry.step is None
+    return type(entry) is int
+
+
+def _index_vector(entries: list[Any]) -> Tensor:
+    """Begins, ends or strides as one tensor."""
+    if context.executing_eagerly() and all(type(entry) is int and abs(entry) < 2**31 for entry in entries):
+        return EagerTensor(np.array(entries, np.int32), dtypes.int32)
+    return stack(entries)
 
 
 def _as_int64(vector: Tensor) -> Tensor:

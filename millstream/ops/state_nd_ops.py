@@ -14,7 +14,7 @@ from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
 from millstream.core.shape_rules import scalar
 from millstream.ops import fill_ops, gather_ops, join_ops, math_ops, reshape_ops, scatter_ops, shape_ops
-from millstream.ops.state_ops import handle_attr, variable_shape_op
+from millstream.ops.state_ops import handle_attr, variable_shape
 
 
 def _ref_shape(c: ShapeContext) -> Any:
@@ -85,7 +85,7 @@ def resource_gather_nd_op(xp, resource, indices, *, state, check):
 @resource_gather_nd_op.gradient
 def _(op, grad):
     handle, indices = op.inputs
-    return scatter_ops.scatter_nd(indices, grad, variable_shape_op(handle, out_type=indices.dtype)), None
+    return scatter_ops.scatter_nd(indices, grad, variable_shape(handle, indices.dtype)), None
 
 
 @op("ResourceCountUpTo(resource: resource, *, limit: int, T: type{int32, int64}) -> output: T",

@@ -10,11 +10,12 @@ from typing import Any
 
 from millstream.core import errors, shapes
 from millstream.core.conversion import to_tensor
-from millstream.core.dtypes import ANY, INDICES, NUMERIC
+from millstream.core.dtypes import ANY, INDICES, NUMERIC, DType, int32
 from millstream.core.export import export
 from millstream.core.opdef import REGISTRY, OpDef, op
 from millstream.core.shape_context import ShapeContext
 from millstream.core.shape_rules import no_outputs, scalar
+from millstream.core.variable_handle import handle_data
 from millstream.ops.gather_ops import check_range
 
 # --- Making and reading --------------------------------------------------------------------------------------------
@@ -53,8 +54,8 @@ for _definition in (variable_op, old_variable_op, var_handle_op):
 
 
 def handle_attr(tensor: Any, name: str) -> Any:
-    """An attribute (dtype, shape) of the `VarHandleOp` that a resource tensor comes from, or None."""
-    return tensor.op.attrs.get(name) if tensor.op.type == "VarHandleOp" else None
+    """An attribute (dtype, shape) of the variable that a resource tensor stands for, or None."""
+    return getattr(handle_data(tensor), name, None)
 
 
 def _variable_shape_of(handle: Any) -> Any:
@@ -101,6 +102,14 @@ def variable_shape_op(xp, input, *, out_type, state):
     import numpy as np
 
     return np.array(state.read(input).shape, out_type.as_numpy_dtype)
+
+
+def variable_shape(handle: Any, out_type: DType = int32) -> Any:
+    """The shape of the variable that a handle stands for: a constant where it is known."""
+    known = _variable_shape_of(handle)
+    if known is None or not shapes.is_fully_defined(known):
+        return variable_shape_op(handle, out_type=out_type)
+    return to_tensor(known, dtype=out_type)
 
 
 @op(
@@ -348,7 +357,7 @@ def _(op, grad):
     from millstream.ops import join_ops, reshape_ops
 
     handle, indices = op.inputs
-    shape = variable_shape_op(handle)
+    shape = variable_shape(handle)
     rows = reshape_ops.reshape(grad, join_ops.concat([[-1], shape[1:]], 0))
     known = _variable_shape_of(handle)
     if known is not None:
@@ -418,6 +427,8 @@ def count_up_to(ref: Any, limit: int, name: str | None = None) -> Any:
     Raises:
       OutOfRangeError: when it runs and the variable has reached `limit`.
     """
+    if _is_resource(ref):
+        return REGISTRY["ResourceCountUpTo"](ref.handle, limit=limit, T=ref.dtype, name=name)
     return count_up_to_op(getattr(ref, "_variable", ref), limit=limit, name=name)
 
 

@@ -15,9 +15,10 @@ from millstream.core.tensor import Tensor
 from millstream.ops.arguments import to_ints
 from millstream.ops.math_ops import cast
 from millstream.ops.math_ops import range as range_of
+from millstream.ops.reduction_ops import reduce_prod
 from millstream.ops.reshape_ops import reshape
 from millstream.ops.scatter_ops import scatter_nd
-from millstream.ops.shape_ops import shape, size
+from millstream.ops.shape_ops import shape
 
 # --- top_k --------------------------------------------------------------------------------------------------
 
@@ -79,26 +80,23 @@ def old_top_k_op(xp, input, *, k):
     return _greatest(xp, input, k)
 
 
-def _scattered(op: Any, grad: Any) -> Tensor:
-    """The gradients of the values, put back where these had been found."""
-    places = op.outputs[1]
-    x_shape = shape(op.inputs[0])
+def scattered(grad: Any, places: Any, x_shape: Any) -> Tensor:
+    """The gradients of entries found at `places` of the last axis, put back where these had been found."""
     columns = x_shape[-1]
     matrix = reshape(places, [-1, shape(places)[-1]])
     rows = reshape(range_of(shape(matrix)[0]), [-1, 1])
     flat = reshape(matrix + rows * columns, [-1, 1])
-    total = size(op.inputs[0])
-    return reshape(scatter_nd(flat, reshape(grad, [-1]), [total]), x_shape)
+    return reshape(scatter_nd(flat, reshape(grad, [-1]), [reduce_prod(x_shape)]), x_shape)
 
 
 @top_k_op.gradient
 def _(op, grad, _):
-    return _scattered(op, grad), None
+    return scattered(grad, op.outputs[1], shape(op.inputs[0])), None
 
 
 @old_top_k_op.gradient
 def _(op, grad, _):
-    return _scattered(op, grad)
+    return scattered(grad, op.outputs[1], shape(op.inputs[0]))
 
 
 @export(v1=["math.top_k", "nn.top_k"])

@@ -46,6 +46,14 @@ def _writer(array: Any, quoted: bool) -> Callable[[Any], str]:
     return lambda item: _number(np.float32(item), 6, 9)
 
 
+def listed(array: Any, limit: int | None) -> str:
+    """The first `limit` elements (default 3, negative: all) as Python writes them: `1.0, 2.0, ...`."""
+    array = np.asarray(array)
+    limit = 3 if limit is None else array.size if limit < 0 else limit
+    texts = [str(item) for item in array.reshape(-1)[:limit]]
+    return ", ".join(texts if len(texts) == array.size else [*texts, "..."])
+
+
 def summarize(array: Any, limit: int) -> str:
     """The first `limit` elements of an array (-1: all), rows in brackets, and "..." where there are more."""
     array = np.asarray(array)
