@@ -1,17 +1,22 @@
 """JAX, loaded and configured once, when the first stage is compiled."""
 from __future__ import annotations
 
-import logging
 import os
 import threading
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-log = logging.getLogger("millstream")
+from millstream.core.log import millstream_logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _lock = threading.Lock()
 _loaded: ModuleType | None = None
 _DEFAULT_CACHE_BYTES = 1 << 30
+# Called with the `jax` module once it is imported, before it makes its devices.
+BEFORE_FIRST_USE: list[Callable[[ModuleType], None]] = []
 
 
 def jax() -> ModuleType:
@@ -30,6 +35,8 @@ def is_loaded() -> bool:
 
 
 def _load() -> ModuleType:
+    import logging
+
     import jax as module
 
     module.config.update("jax_enable_x64", True)
@@ -37,6 +44,8 @@ def _load() -> ModuleType:
     if quiet.level == logging.NOTSET:  # what JAX looked for and did not find is no news to a TensorFlow program
         quiet.setLevel(logging.WARNING)
     _configure_cache(module)
+    for configure in BEFORE_FIRST_USE:
+        configure(module)
     return module
 
 
@@ -45,6 +54,8 @@ def cache_directory() -> Path | None:
 
     `MILLSTREAM_CACHE_DIR` names the directory; an empty value or `off` turns the cache off.
     """
+    from pathlib import Path
+
     chosen = os.environ.get("MILLSTREAM_CACHE_DIR")
     if chosen is None:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -59,7 +70,7 @@ def _configure_cache(module: ModuleType) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        log.warning("The compilation cache %s cannot be used: %s", directory, error)
+        millstream_logger().warning("The compilation cache %s cannot be used: %s", directory, error)
         return
     _prune_cache(directory, _cache_limit())
     settings: dict[str, Any] = {
@@ -75,7 +86,7 @@ def _cache_limit() -> int:
     """The most bytes that the cache may have, from `MILLSTREAM_CACHE_MAX_BYTES`."""
     chosen = os.environ.get("MILLSTREAM_CACHE_MAX_BYTES", "")
     if chosen and not chosen.isdecimal():
-        log.warning("MILLSTREAM_CACHE_MAX_BYTES=%s is no number of bytes; the default holds.", chosen)
+        millstream_logger().warning("MILLSTREAM_CACHE_MAX_BYTES=%s is no number of bytes; the default holds.", chosen)
     return int(chosen) if chosen.isdecimal() else _DEFAULT_CACHE_BYTES
 
 
@@ -90,4 +101,4 @@ def _prune_cache(directory: Path, limit: int) -> None:
             os.unlink(path)
             excess -= stat.st_size
     except OSError as error:  # another process prunes at the same time
-        log.info("The compilation cache %s was not pruned: %s", directory, error)
+        millstream_logger().info("The compilation cache %s was not pruned: %s", directory, error)

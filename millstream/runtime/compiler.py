@@ -5,27 +5,29 @@ what is passed. Values that shapes depend on (`Stage.statics`) are compiled in, 
 """
 from __future__ import annotations
 
-import logging
+import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from millstream.core import errors
 from millstream.core.dtypes import string
+from millstream.core.log import millstream_logger
 from millstream.core.opdef import DEAD
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
-from millstream.runtime import backend
+from millstream.ops import list_values
+from millstream.runtime import backend, region_plan
 from millstream.runtime.interpreter import CONSTANT_BYTES, Call, Interpreter, run_numpy
-from millstream.runtime.plan import Stage, split_stage
+from millstream.runtime.plan import Stage, cut_anew, split_stage
+from millstream.runtime.regions import HostRegion, NeedsHost, TracedRegion
 from millstream.runtime.state import Key, Overlay, RowUpdate, State, StateService
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-log = logging.getLogger("millstream")
 
 # So many programs for different static values, then the stage runs operation by operation.
 MAX_SPECIALISATIONS = 32
@@ -39,10 +41,13 @@ _MANY_OPERATIONS = 100
 # A stage without inputs is interpreted with NumPy so often before it is worth compiling.
 _INTERPRETED_RUNS = 2
 _SLOW_COMPILATION_SECONDS = 20.0
+# What refers to a variable's array that only the state holds: the state, a local name, the call of `getrefcount`.
+_OWN_REFERENCES = 3
 
 
 Message = str | Callable[..., str]  # with places {0}, {1} for the values, or a function of the values
 _RETURNED: Any = object()  # stands for a value that the program gives back
+_IN_FUNCTION = "A check failed"  # in a branch or a loop's body
 
 
 class Check(NamedTuple):
@@ -64,11 +69,13 @@ class Report:
         self.blocks = blocks
 
 
-class _TracedServices:
+class TracedServices:
     """What kernels may ask for while a stage is traced."""
 
+    step_by_step = False  # whether the values are arrays rather than tracers: the program runs operation by operation
+
     def __init__(
-        self, variables: dict[Key, Any], streams: Any, stream_index: dict[Operation, int], donates: bool
+        self, variables: dict[Key, Any], streams: Any, stream_index: dict[Any, int], donates: bool
     ) -> None:
         self.variables = variables
         self.assigned: dict[Key, Any] = _Assignments(self) if donates else {}
@@ -99,6 +106,25 @@ class _TracedServices:
         self.flags.append(ok)
         self.shown.append(tuple(value for value in values if not _is_concrete(value)))
 
+    def region(self, op: Operation) -> TracedRegion:
+        return TracedRegion(self, op)
+
+    def check_region(self, op: Operation, ok: Any) -> None:
+        """Notes whether the checks in an operation's functions hold; which of them fails is found out afterwards."""
+        self.checks.append(Check(op, errors.InternalError, _IN_FUNCTION, ()))
+        self.flags.append(ok)
+        self.shown.append(())
+
+    def current(self, key: Key) -> Any:
+        """The value that a variable has now, or None."""
+        return self.assigned[key] if key in self.assigned else self.variables.get(key)
+
+    def final(self, key: Key) -> Any:
+        """The value that a variable has at the end."""
+        if isinstance(self.assigned, _Assignments):
+            return self.assigned.final(key)
+        return self.assigned.get(key, self.variables.get(key))
+
     def passed(self) -> Any:
         """Whether all checks so far hold."""
         from jax import numpy as jnp
@@ -115,6 +141,23 @@ class _TracedServices:
     def wait(self, futures: list[Future[Any]]) -> None:
         raise RuntimeError("Only host operations are asynchronous.")
 
+    def python(self) -> AbstractContextManager[None]:
+        raise RuntimeError("Only host operations run Python code.")
+
+
+class RegionServices(TracedServices):
+    """What kernels may ask for in a branch or a loop's body: what they check, and assign, is part of its result."""
+
+    def __init__(self, variables: dict[Key, Any]) -> None:
+        super().__init__(variables, None, {}, False)
+
+    def check(self, op: Operation, ok: Any, error: type[errors.OpError], message: Message, *values: Any) -> None:
+        if not _is_concrete(ok) or not np.all(ok):
+            self.flags.append(ok)
+
+    def check_region(self, op: Operation, ok: Any) -> None:
+        self.flags.append(ok)
+
 
 class _Assignments(dict[Key, Any]):
     """What a stage assigns to variables whose arrays it takes over.
@@ -125,7 +168,7 @@ class _Assignments(dict[Key, Any]):
     variable is read: where a check fails they are dropped, and the array is changed in place, however large it is.
     """
 
-    def __init__(self, services: _TracedServices) -> None:
+    def __init__(self, services: TracedServices) -> None:
         super().__init__()
         self._services = services
         self._covered: dict[Key, int] = {}  # how many checks each value takes into account
@@ -192,8 +235,14 @@ class NumpyServices:
     def resource(self, key: Hashable, make: Callable[[], Any]) -> Any:
         return self._state.resource(key, make)
 
+    def region(self, op: Operation) -> HostRegion:
+        return HostRegion(self._state, self._overlay)
+
     def wait(self, futures: list[Future[Any]]) -> None:
         self._state.wait(futures, self._overlay)
+
+    def python(self) -> AbstractContextManager[None]:
+        return self._state.open_to_others(self._overlay) if self._state.seen_by_python else nullcontext()
 
 
 class _NumpyVariables(dict[Key, Any]):
@@ -226,6 +275,10 @@ def failed_check(check: Check, returned: Sequence[Any]) -> errors.OpError:
     return check.error(None, op, text)  # type: ignore[call-arg]  # each kind of error knows its code
 
 
+def _is_array(value: Any) -> bool:
+    return value is not None and not isinstance(value, list_values.LISTS)
+
+
 def _is_concrete(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic, int, float, str, bytes))
 
@@ -248,7 +301,7 @@ class CompiledStage:
         self._constants = [op.outputs[0] for op in big if op.outputs[0] not in stage.folded | given]
         self._constant_arrays: tuple[Any, ...] | None = None
         hoisted = {tensor.op for tensor in self._constants}
-        self._calls = [Call(op, given) for op in stage.ops if op not in hoisted]
+        self._calls = [Call(op, given, stage.fresh.get(op, ())) for op in stage.ops if op not in hoisted]
         # Constant strings never enter a program: they are there for the messages of checks, or for later steps.
         self._texts = [tensor for tensor in stage.inputs if tensor.dtype is string]
         self._outputs = [tensor for tensor in stage.outputs if tensor.dtype is not string]
@@ -259,9 +312,9 @@ class CompiledStage:
         streams = [op for op in stage.ops if "stream" in op.definition.kernel_services]
         self._stream_ops = streams
         self._stream_index = {op: index for index, op in enumerate(streams)}
-        self._has_report = bool(streams) or any("check" in op.definition.kernel_services for op in stage.ops)
+        self._has_report = bool(streams) or any(map(region_plan.has_checks, stage.ops))
         self._donates = not stage.shared and bool(self._write_keys)
-        self._parts: list[CompiledStage] = []  # in place of this stage, where it is too long for one program
+        self._parts: list[Any] = []  # in place of this stage, where it is too long for one program
         self._programs: dict[Any, Callable[..., Any]] = {}
         self._traces = 0
         self._timer: threading.Timer | None = None  # runs while a trace or compilation goes on
@@ -282,7 +335,7 @@ class CompiledStage:
 
     def _reads_what_it_writes(self) -> bool:
         """Whether an operation uses the old value of a variable, as `AssignAdd` does and `Assign` does not."""
-        return any(
+        return bool(self.stage.fresh) or any(
             tensor.dtype.is_ref and not call.op.definition.allows_uninitialized
             for call in self._calls
             for tensor in call.op.inputs
@@ -318,7 +371,7 @@ class CompiledStage:
         values.update(zip(self.stage.outputs, self._folded_outputs, strict=True))
 
     def _run_numpy(self, values: dict[Tensor, Any], overlay: Overlay) -> None:
-        given = {tensor: _to_numpy(values[tensor]) for tensor in self.stage.inputs}
+        given = {tensor: to_numpy(values[tensor]) for tensor in self.stage.inputs}
         for tensor in self._constants:
             given[tensor] = tensor.op.attrs["value"]
         made = run_numpy(self._calls, given, NumpyServices(self._state, overlay))
@@ -328,22 +381,23 @@ class CompiledStage:
     # --- Compiled ---------------------------------------------------------------------------------------------------
 
     def _run_compiled(self, values: dict[Tensor, Any], overlay: Overlay) -> None:
-        written = tuple([self._device_array(overlay, key) for key in self._write_keys])
+        arguments = self._arguments(values, overlay)
         try:
-            result = self._call_program(values, overlay, written)
+            result = self._call_program(values, arguments)
         except _TooLong as too_long:
-            self._parts = [CompiledStage(part, self._state) for part in split_stage(self.stage, too_long.parts)]
-            for part in self._parts:
-                part.run(values, overlay)
+            self._run_in_parts(split_stage(self.stage, too_long.parts), values, overlay)
+            return
+        except NeedsHost:
+            self._run_in_parts(cut_anew(self.stage), values, overlay)
             return
         except _CannotRestore:
             self._donates = False
             self._programs.clear()
-            result = self._call_program(values, overlay, written)
+            result = self._call_program(values, arguments)
         outputs, new = result[0], result[1]
-        overlay.pending.append(next(value for value in (result[2], *outputs) if value is not None))
+        overlay.pending.append(next(filter(_is_array, (result[2], *outputs))))
         if self._has_report:
-            self._finish_report(result[3], result[4], result[5], new, overlay)
+            self._finish_report(result, values, arguments, overlay)
         overlay.changed.update(zip(self._write_keys, new, strict=True))
         for tensor, value in zip(self._outputs, outputs, strict=True):
             values[tensor] = DEAD if value is None else value
@@ -351,12 +405,23 @@ class CompiledStage:
             if tensor.dtype is string:
                 values[tensor] = tensor.op.attrs["value"]
 
-    def _call_program(self, values: dict[Tensor, Any], overlay: Overlay, written: tuple[Any, ...]) -> Any:
+    def _run_in_parts(self, parts: Sequence[Stage], values: dict[Tensor, Any], overlay: Overlay) -> None:
+        """Runs parts of the stage in its place, from now on."""
+        from millstream.runtime.host import ready
+
+        self._parts = [ready(part, self._state) for part in parts]
+        for part in self._parts:
+            part.run(values, overlay)
+
+    def _arguments(self, values: dict[Tensor, Any], overlay: Overlay) -> tuple[Any, ...]:
+        written = tuple([self._device_array(overlay, key, self._donates) for key in self._write_keys])
         # To JAX a dead value is an empty tree: the program is traced anew for it.
         inputs = tuple([None if (value := values[tensor]) is DEAD else value for tensor in self._dynamic])
         read = tuple([self._device_array(overlay, key) for key in self._read_keys])
         streams = self._stream_argument() if self._stream_ops else ()
-        arguments = (inputs, written, read, streams, self._constants_argument())
+        return inputs, written, read, streams, self._constants_argument()
+
+    def _call_program(self, values: dict[Tensor, Any], arguments: tuple[Any, ...]) -> Any:
         try:
             program = self._program(values)
             if self._traces == 0 and len(self._calls) >= _MANY_OPERATIONS:
@@ -368,38 +433,43 @@ class CompiledStage:
 
     def _program(self, values: dict[Tensor, Any]) -> Callable[..., Any]:
         """The compiled program for the present static values."""
-        if not self.stage.statics:
-            key: Any = None
-            statics: dict[Tensor, Any] = {}
-        else:
-            statics = {tensor: _to_numpy(values[tensor]) for tensor in self.stage.statics}
+        key: Any = None
+        if self.stage.statics:
+            arrays = [to_numpy(values[tensor]) for tensor in self.stage.statics]
             key = tuple(
-                DEAD if array is DEAD else (array.tobytes(), array.shape, array.dtype.str)
-                for array in statics.values()
+                DEAD if array is DEAD else (array.tobytes(), array.shape, array.dtype.str) for array in arrays
             )
         found = self._programs.get(key)
         if found is None:
-            statics.update((tensor, values[tensor]) for tensor in self._texts)
+            statics = self._static_values(values)
             if len(self._programs) >= MAX_SPECIALISATIONS:
-                return _run_eagerly(self._make_program(statics))
+                return _run_eagerly(self._make_program(statics, step_by_step=True))
             found = self._programs[key] = self._jit(statics)
         return found
 
+    def _static_values(self, values: dict[Tensor, Any]) -> dict[Tensor, Any]:
+        """What is compiled into a program."""
+        return {
+            **{tensor: to_numpy(values[tensor]) for tensor in self.stage.statics},
+            **{tensor: values[tensor] for tensor in self._texts},
+        }
+
     def _jit(self, statics: dict[Tensor, Any]) -> Callable[..., Any]:
         jax = backend.jax()
-        _register_report(jax)
+        register_report(jax)
         program = self._make_program(statics)
         return jax.jit(program, donate_argnums=(1,) if self._donates else ())
 
-    def _make_program(self, statics: dict[Tensor, Any]) -> Callable[..., Any]:
-        """The function that is traced; called as it is, it runs operation by operation."""
+    def _make_program(self, statics: dict[Tensor, Any], step_by_step: bool = False) -> Callable[..., Any]:
+        """The function that is traced; or that is called as it is, and runs operation by operation."""
         jnp = backend.jax().numpy
 
         def millstream_stage(inputs: Any, written: Any, read: Any, streams: Any, constants: Any) -> Any:
             self._traces += 1
             self._timer = _warn_when_slow(len(self._calls))
             variables = dict(zip((*self._write_keys, *self._read_keys), (*written, *read), strict=True))
-            services = _TracedServices(variables, streams, self._stream_index, self._donates)
+            services = TracedServices(variables, streams, self._stream_index, self._donates)
+            services.step_by_step = step_by_step
             interpreter = Interpreter(jnp, services, self.stage.folded)
             interpreter.values.update(statics)
             for tensor, value in zip(self._dynamic, inputs, strict=True):
@@ -407,14 +477,10 @@ class CompiledStage:
             interpreter.values.update(zip(self._constants, constants, strict=True))
             interpreter.run(self._calls)
             found = [interpreter.values[tensor] for tensor in self._outputs]
-            assigned = services.assigned
-            if isinstance(assigned, _Assignments):
-                new = [assigned.final(key) for key in self._write_keys]
-            else:
-                new = [assigned.get(key, variables[key]) for key in self._write_keys]
+            new = [services.final(key) for key in self._write_keys]
             outputs, new = _distinct(found, new, (*inputs, *written, *read, *constants))
             # Something to wait for. A variable's array would not do: the next run may take it over.
-            done = None if any(value is not None for value in outputs) else jnp.zeros((), bool)
+            done = None if any(map(_is_array, outputs)) else jnp.zeros((), bool)
             if not self._has_report:
                 return outputs, new, done
             report = Report(tuple(services.checks), tuple(services.blocks))
@@ -425,11 +491,13 @@ class CompiledStage:
 
         return millstream_stage
 
-    def _device_array(self, overlay: Overlay, key: Key) -> Any:
-        """A variable's array as one that XLA owns, so that it can be donated."""
+    def _device_array(self, overlay: Overlay, key: Key, owned: bool = False) -> Any:
+        """A variable's array as one that XLA owns; `owned`: which nobody else holds, so that it can be donated."""
         value = overlay.get(key)
-        if isinstance(value, np.ndarray):
-            value = backend.jax().numpy.array(value, copy=True)
+        if value is None:
+            return None
+        if isinstance(value, np.ndarray) or owned and sys.getrefcount(value) > _OWN_REFERENCES:
+            value = own_copy(value)
             target = overlay.changed if key in overlay.changed else overlay.base
             target[key] = value
         return value
@@ -449,9 +517,12 @@ class CompiledStage:
             row[2] = stream.counter >> 64
         return rows
 
-    def _finish_report(self, flags: Any, shown: Any, report: Report, new: list[Any], overlay: Overlay) -> None:
+    def _finish_report(
+        self, result: Any, values: dict[Tensor, Any], arguments: tuple[Any, ...], overlay: Overlay
+    ) -> None:
+        _, new, _, flags, shown, report = result
         for op, blocks in zip(self._stream_ops, report.blocks, strict=True):
-            self._state.streams[op.name].take(blocks)
+            self._state.stream(op, 0, 0).take(blocks)
         if not report.checks:
             return
         passed = np.asarray(flags)
@@ -461,14 +532,23 @@ class CompiledStage:
             kept = zip(self._write_keys, new, strict=True)
             overlay.base.update((key, value) for key, value in kept if overlay.base.get(key) is not None)
         index = int(np.argmin(passed))
+        if report.checks[index].message == _IN_FUNCTION:
+            report, shown, index = self._find_failure(values, arguments, new)
         raise failed_check(report.checks[index], shown[index])
+
+    def _find_failure(self, values: dict[Tensor, Any], arguments: tuple[Any, ...], new: Any) -> tuple[Report, Any, int]:
+        """Which check in a branch or a loop's body fails: runs the stage once more, operation by operation."""
+        inputs, written, *rest = arguments
+        program = _run_eagerly(self._make_program(self._static_values(values), step_by_step=True))
+        *_, flags, shown, report = program(inputs, new if self._donates else written, *rest)
+        return report, shown, int(np.argmin(np.asarray(flags)))
 
     def _after_trace(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._traces == _STORM:
-            log.warning(
+            millstream_logger().warning(
                 "A stage of %d operations (%s, …) has been compiled %d times for different shapes or static values; "
                 "feed batches of one size to avoid this.",
                 len(self._calls), self._calls[0].op.name, self._traces,
@@ -516,8 +596,16 @@ def _run_eagerly(program: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _to_numpy(value: Any) -> Any:
-    return value if value is DEAD else np.asarray(value)
+def to_numpy(value: Any) -> Any:
+    """An array as a NumPy array; what is no array (DEAD, a list of tensors) as it is."""
+    return np.asarray(value) if hasattr(value, "__array__") else value
+
+
+def own_copy(value: Any) -> Any:
+    """A copy of an array as one that XLA owns, made without a program: there would be one for each shape."""
+    # What `device_put` makes of a NumPy array may share its memory, whatever it is asked.
+    private = value.copy() if isinstance(value, np.ndarray) else value
+    return backend.jax().device_put(private, may_alias=False)
 
 
 def _distinct(outputs: list[Any], new: list[Any], arguments: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
@@ -530,6 +618,8 @@ def _distinct(outputs: list[Any], new: list[Any], arguments: tuple[Any, ...]) ->
     def own(value: Any) -> Any:
         if value is DEAD or value is None:
             return None
+        if isinstance(value, list_values.LISTS):
+            return backend.jax().tree.map(own, value)
         if id(value) in seen:
             return backend.jax().numpy.copy(value)
         seen.add(id(value))
@@ -540,9 +630,9 @@ def _distinct(outputs: list[Any], new: list[Any], arguments: tuple[Any, ...]) ->
 
 def _warn_when_slow(length: int) -> threading.Timer:
     """Says once on the log that compiling a stage takes long; the caller cancels it."""
-    timer = threading.Timer(
-        _SLOW_COMPILATION_SECONDS, log.warning, ("Compiling a stage of %d operations is taking long.", length)
-    )
+    say = millstream_logger().warning
+    message = "Compiling a stage of %d operations is taking long."
+    timer = threading.Timer(_SLOW_COMPILATION_SECONDS, say, (message, length))
     timer.daemon = True
     timer.start()
     return timer
@@ -551,8 +641,9 @@ def _warn_when_slow(length: int) -> threading.Timer:
 _registered = False
 
 
-def _register_report(jax: Any) -> None:
+def register_report(jax: Any) -> None:
     global _registered
     if not _registered:
         _registered = True
         jax.tree_util.register_static(Report)
+        list_values.register(jax)

@@ -1,9 +1,10 @@
 """Device names and the JAX devices that they stand for."""
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from millstream.core import device, errors
+from millstream.core import config_state, context, device, dtypes, errors
 from millstream.core.operation import Operation
 from millstream.runtime import backend
 
@@ -104,3 +105,62 @@ def list_devices() -> list[DeviceAttributes]:
         limit = int((stats or {}).get("bytes_limit", 0))
         found.append(DeviceAttributes(f"{_LOCAL}/device:{name}", name.split(":")[0], limit))
     return found
+
+
+# --- Eager execution --------------------------------------------------------------------------------------------------
+
+_resolved: dict[tuple[str | None, ...], str | None] = {}
+
+
+def device_of(tensor: Any) -> str:
+    """The full name of the device that holds an eager tensor's value."""
+    on_host = tensor.dtype in (dtypes.string, dtypes.resource, dtypes.variant)
+    jax = backend.jax() if not on_host and (backend.is_loaded() or may_have_accelerators()) else None
+    if jax is None:
+        return f"{_LOCAL}/device:CPU:0"
+    value = tensor._value
+    if isinstance(value, jax.Array):
+        where = next(iter(value.devices()))
+        name = next((name for name, item in jax_devices().items() if item == where), "CPU:0")
+        return f"{_LOCAL}/device:{name}"
+    return f"{_LOCAL}/device:{next(iter(jax_devices()))}"
+
+
+def may_have_accelerators() -> bool:
+    """Whether JAX could find anything but CPUs: a plugin for another kind of device is installed."""
+    from importlib.metadata import entry_points
+
+    return bool(entry_points(group="jax_plugins")) and os.environ.get("JAX_PLATFORMS", "") != "cpu"
+
+
+def eager_device_name() -> str | None:
+    """The full name of the device that the device scopes in force ask for; None: the default one."""
+    scopes = context.current.devices
+    if scopes not in _resolved:
+        _resolved[scopes] = _resolve(scopes)
+    return _resolved[scopes]
+
+
+def _resolve(scopes: tuple[str | None, ...]) -> str | None:
+    wanted = ""
+    for scope in scopes:
+        wanted = "" if scope is None else device.merge(scope, wanted) if not wanted else device.merge(wanted, scope)
+    parts = device.parse(wanted)
+    if parts.device_type is None:
+        return None
+    name = f"{parts.device_type.upper()}:{parts.device_index or 0}"
+    local = parts.job in (None, "localhost")
+    if local and (name == "CPU:0" or name in jax_devices()):
+        return f"{_LOCAL}/device:{name}"
+    if config_state.soft_placement:
+        return None
+    available = ", ".join(f"{_LOCAL}/device:{item}" for item in jax_devices())
+    raise errors.InvalidArgumentError(
+        None, None, f"Could not satisfy device specification '{wanted}'. All available devices [{available}]."
+    )
+
+
+def eager_device() -> Any:
+    """The JAX device that the device scopes in force ask for; None: the default one."""
+    name = eager_device_name()
+    return None if name is None else jax_devices()[name.rpartition("device:")[2]]

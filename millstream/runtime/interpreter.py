@@ -6,7 +6,8 @@ operations.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,10 +16,11 @@ import numpy as np
 
 from millstream.core import errors, opdef, shape_rules, shapes
 from millstream.core.dtypes import DType, resource
-from millstream.core.opdef import DEAD
+from millstream.core.opdef import DEAD, OpDef
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
-from millstream.runtime.variables import VariableHandle, make_handle
+from millstream.core.variable_handle import VariableHandle
+from millstream.runtime.variables import Access, make_handle
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -49,14 +51,20 @@ class Services(Protocol):
     def wait(self, futures: list[Future[Any]]) -> None:
         """Waits until all are done."""
 
+    def region(self, op: Operation) -> Any:
+        """Runs the branches or the loop of an operation."""
+
+    def python(self) -> AbstractContextManager[None]:
+        """Lets the user's Python code run within a `with` block."""
+
 
 class Call:
     """An operation made ready to run: everything that does not depend on values is worked out once."""
 
     __slots__ = ("op", "outputs", "kernel", "attrs", "services", "grouped", "derefs", "dtypes", "single", "foldable",
-                 "is_merge", "specs", "elements")  # fmt: skip
+                 "is_merge", "specs", "elements", "fresh")  # fmt: skip
 
-    def __init__(self, op: Operation, given: Container[Tensor] = ()) -> None:
+    def __init__(self, op: Operation, given: Container[Tensor] = (), fresh: Sequence[Access] = ()) -> None:
         definition = op.definition
         self.op = op
         self.outputs = [_IGNORED if tensor in given else tensor for tensor in op.outputs]  # what is fed stays
@@ -66,7 +74,9 @@ class Call:
         self.specs = definition.inputs
         self.grouped = any(spec.is_list for spec in definition.inputs)
         self.derefs = _derefs(op)
-        self.dtypes = [_result_dtype(tensor) for tensor in op.outputs]
+        self.fresh = [(access.input, access.handle) for access in fresh if access.input is not None]
+        # What branches and loops give has its dtypes already.
+        self.dtypes = [None if "region" in self.services else _result_dtype(tensor) for tensor in op.outputs]
         self.single = len(op.outputs) == 1 and not definition.outputs[0].is_list
         self.is_merge = definition.name in ("Merge", "RefMerge")
         self.foldable = definition.foldable
@@ -75,8 +85,8 @@ class Call:
 
 def _derefs(op: Operation) -> tuple[int, ...]:
     """The flat inputs that are references where the operation takes a value."""
-    if not any(tensor.dtype.is_ref for tensor in op.inputs):
-        return ()
+    if op.definition.calls_function or not any(tensor.dtype.is_ref for tensor in op.inputs):
+        return ()  # functions get the references themselves
     found: list[int] = []
     places = opdef.argument_slices(op.definition.inputs, op.attrs)
     for spec, place in zip(op.definition.inputs, places, strict=True):
@@ -183,9 +193,14 @@ class Interpreter:
             for index in call.derefs:
                 if type(inputs[index]) is VariableHandle:  # neither fed nor dead
                     inputs[index] = state.read(inputs[index])
+        for index, handle in call.fresh:
+            inputs[index] = renewed(inputs[index], self._services.state(op).read(handle))
         xp = self._module(call, inputs)
         arguments = opdef.group_arguments(call.specs, op.attrs, inputs) if call.grouped else inputs
-        if call.services:
+        if op.definition.runs_python:
+            with self._services.python():
+                result = call.kernel(xp, *arguments, **call.attrs, **self._service_arguments(call))
+        elif call.services:
             result = call.kernel(xp, *arguments, **call.attrs, **self._service_arguments(call))
         else:
             result = call.kernel(xp, *arguments, **call.attrs)
@@ -227,6 +242,8 @@ class Interpreter:
                 arguments[name] = partial(services.check, op)
             elif name == "resource":
                 arguments[name] = services.resource
+            elif name == "region":
+                arguments[name] = services.region(op)
             else:
                 arguments[name] = op
         return arguments
@@ -234,39 +251,54 @@ class Interpreter:
     def _store(self, call: Call, result: Any, xp: ModuleType) -> None:
         values, outputs = self.values, call.outputs
         if call.single:
-            values[outputs[0]] = _cast(result, call.dtypes[0], xp)
+            values[outputs[0]] = cast(result, call.dtypes[0], xp)
             return
         if not outputs:
             return
-        flat = _flatten(result)
+        flat = flatten(result)
         if len(flat) != len(outputs):
             raise RuntimeError(f"The kernel of {call.op.type} gave {len(flat)} results for {len(outputs)} outputs.")
         for tensor, value, dtype in zip(outputs, flat, call.dtypes, strict=True):
-            values[tensor] = _cast(value, dtype, xp)
+            values[tensor] = cast(value, dtype, xp)
 
     def _kernel_error(self, op: Operation, error: Exception) -> errors.OpError:
         """An error that a kernel raised about its inputs, as TensorFlow's class with the node and the user's line."""
         kind = errors.UnimplementedError if isinstance(error, NotImplementedError) else errors.InvalidArgumentError
         found = [getattr(self.values.get(tensor), "shape", None) for tensor in op.inputs]
-        if op.definition.shape_rule is shape_rules.broadcast:
-            try:  # in kernels of this kind NumPy or JAX finds it out, each in its own words
-                shapes.check_broadcast(*found)
-            except ValueError as mismatch:
-                error = mismatch
         received = [
             f"{tensor.name} {tensor.dtype.name}{'' if shape is None else shapes.format_shape(shape)}"
             for tensor, shape in zip(op.inputs, found, strict=True)
         ]
         message = errors.format_message(
-            str(error).splitlines()[0] if str(error) else type(error).__name__,
+            describe_failure(op.definition, found, error),
             received=f"node {op.name} (op: {op.type}) with {', '.join(received) or 'no inputs'}",
             defined_at=op.defined_at,
         )
         return kind(None, op, message)
 
 
+def describe_failure(definition: OpDef, found: list[Any], error: Exception) -> str:
+    """What a kernel complains about, in one sentence; `found` are the shapes of its inputs."""
+    if definition.shape_rule is shape_rules.broadcast:
+        try:  # in kernels of this kind NumPy or JAX finds it out, each in its own words
+            shapes.check_broadcast(*found)
+        except ValueError as mismatch:
+            error = mismatch
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def _identity_or_none(value: Any) -> Any:
     return value if value is DEAD else None
+
+
+def renewed(value: Any, variable: Any) -> Any:
+    """What a value that shares a variable's memory is, now that the variable has another value.
+
+    A value of another size is another piece of memory.
+    """
+    if value is DEAD or value.size != variable.size:
+        return value
+    return variable if variable.shape == value.shape else variable.reshape(value.shape)
 
 
 def make_handle_of(tensor: Tensor) -> VariableHandle:
@@ -277,7 +309,7 @@ def make_handle_of(tensor: Tensor) -> VariableHandle:
     return make_handle(op)
 
 
-def _cast(value: Any, dtype: np.dtype[Any] | None, xp: ModuleType) -> Any:
+def cast(value: Any, dtype: np.dtype[Any] | None, xp: ModuleType) -> Any:
     if dtype is None or value is DEAD:
         return value
     if xp is np:
@@ -304,7 +336,7 @@ def _was_cancelled(future: Future[Any]) -> bool:
     return isinstance(future.exception(), errors.CancelledError)
 
 
-def _flatten(result: Any) -> list[Any]:
+def flatten(result: Any) -> list[Any]:
     if not isinstance(result, (tuple, list)) or isinstance(result, VariableHandle):
         return [] if result is None else [result]
     flat: list[Any] = []

@@ -6,13 +6,17 @@ that one XLA executable computes, and host operations between them. A plan knows
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from itertools import chain
 
-from millstream.core.dtypes import resource, string, variant
+from millstream.core.dtypes import resource, string
 from millstream.core.graph import Graph
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
-from millstream.runtime.variables import Access, VariableHandle, variable_accesses
+from millstream.core.variable_handle import VariableHandle
+from millstream.runtime import region_plan
+from millstream.runtime.fresh_reads import add_fresh_reads, read_last
+from millstream.runtime.variables import Access, static_inputs, variable_accesses
 
 
 class Stage:
@@ -27,9 +31,10 @@ class Stage:
       reads: variables that are only read.
       writes: variables that are written.
       folded: tensors that must be computed with NumPy while the stage is compiled.
+      fresh: what operations read anew in place of an input (`fresh_reads`).
     """
 
-    __slots__ = ("ops", "device", "inputs", "statics", "outputs", "reads", "writes", "folded", "shared")
+    __slots__ = ("ops", "device", "inputs", "statics", "outputs", "reads", "writes", "folded", "fresh", "shared")
 
     def __init__(self, ops: list[Operation], device: str) -> None:
         self.ops = ops
@@ -40,6 +45,7 @@ class Stage:
         self.reads: list[VariableHandle] = []
         self.writes: list[VariableHandle] = []
         self.folded: frozenset[Tensor] = frozenset()
+        self.fresh: dict[Operation, list[Access]] = {}
         self.shared = False  # whether a failure later in the plan must undo this stage's assignments
 
     @property
@@ -67,8 +73,7 @@ class Plan:
         self.steps = steps
         self.fetches = fetches
         self.feeds = feeds
-        # Fetched references are read when all has run: what is seen is the variable's last value.
-        self.final_reads = [tensor for tensor in fetches if tensor.dtype.is_ref and tensor not in feeds]
+        self.final_reads = read_last(fetches, {handle for step in steps for handle in step.writes}, feeds)
         self.consumed = frozenset(tensor for step in steps for tensor in step.inputs)
 
 
@@ -78,6 +83,7 @@ def make_plan(
     targets: Sequence[Operation],
     feeds: Iterable[Tensor],
     place: Callable[[Operation], str] = lambda op: "",
+    concrete: frozenset[Tensor] = frozenset(),
 ) -> Plan:
     """Plans a run.
 
@@ -87,6 +93,7 @@ def make_plan(
       targets: operations that must run.
       feeds: tensors whose values are given.
       place: the device of an operation.
+      concrete: feeds whose values are known when stages are compiled, where a stage needs that.
 
     Raises:
       ValueError: the needed part of the graph has a cycle.
@@ -95,8 +102,9 @@ def make_plan(
     needed = _prune(fetches, targets, fed)
     accesses = {op: variable_accesses(op, fed) for op in needed}
     ordered = _order(needed, accesses, fed, {tensor.op for tensor in fetches})
+    on_host = add_fresh_reads(ordered, accesses, fed)
     after = _access_order(ordered, accesses)
-    steps = _cut(ordered, after, fed, place)
+    steps = _cut(ordered, after, _Concreteness(fed, concrete), place, set(), on_host)
     _connect(steps, fetches, fed, accesses)
     return Plan(steps, list(fetches), fed)
 
@@ -108,15 +116,17 @@ def is_host_op(op: Operation) -> bool:
     """
     if op.definition.host:
         return "_keeps_length" not in op.attrs  # `Unique` where its length does not matter
-    if not any(_is_text(tensor) for tensors in (op.inputs, op.outputs) for tensor in tensors):
-        return False
+    if op.definition.calls_function and region_plan.plans_of(op) is None:
+        return True
+    if not any(map(_is_text, op.inputs)) and not any(map(_is_text, op.outputs)):
+        return region_plan.keeps_lists_on_host(op)
     shows_text = "check" in op.definition.kernel_services and not op.outputs
     texts = [tensor.op for tensor in op.inputs if _is_text(tensor)]
     return not (_is_constant(op) or (shows_text and all(_is_constant(maker) for maker in texts)))
 
 
 def _is_text(tensor: Tensor) -> bool:
-    return tensor.dtype.base_dtype in (string, variant)
+    return tensor.dtype.base_dtype is string
 
 
 def _is_constant(op: Operation) -> bool:
@@ -162,7 +172,7 @@ def _order(
         return 2 if last else 0, op._id, op
 
     for op in needed:
-        before = _predecessors(op, fed) & needed
+        before = _predecessors(op, fed)
         waiting[op] = len(before)
         for other in before:
             followers.setdefault(other, []).append(op)
@@ -196,10 +206,10 @@ def _access_order(
     for op in ordered:
         for access in accesses[op]:
             handle = access.handle
-            if handle in last_write:
+            if last_write.get(handle, op) is not op:
                 after.setdefault(op, []).append(last_write[handle])
             if access.writes:
-                after.setdefault(op, []).extend(readers.pop(handle, ()))
+                after.setdefault(op, []).extend(other for other in readers.pop(handle, ()) if other is not op)
                 last_write[handle] = op
             else:
                 readers.setdefault(handle, []).append(op)
@@ -212,13 +222,14 @@ def _access_order(
 class _Concreteness:
     """Which tensors a stage can compute with NumPy while it is compiled: constants, shapes and what follows."""
 
-    def __init__(self, fed: frozenset[Tensor]) -> None:
-        self._fed = fed
+    def __init__(self, fed: frozenset[Tensor], given: frozenset[Tensor] = frozenset()) -> None:
+        self.fed = fed
+        self._given = given  # those of the fed tensors whose values are known then
         self._known: dict[Operation, bool] = {}
 
     def of(self, tensor: Tensor) -> bool:
         """Whether `tensor` is known when its stage is compiled."""
-        return tensor not in self._fed and self._of_op(tensor.op)
+        return tensor in self._given or (tensor not in self.fed and self._of_op(tensor.op))
 
     def _of_op(self, op: Operation) -> bool:
         stack = [op]
@@ -234,46 +245,35 @@ class _Concreteness:
             elif definition.reads_shape_only:
                 known[current] = True
             else:
-                missing = [t.op for t in current.inputs if t not in self._fed and t.op not in known]
+                missing = [t.op for t in current.inputs if t not in self.fed and t.op not in known]
                 if missing:
                     stack.extend(missing)
                     continue
-                known[current] = all(t not in self._fed and known[t.op] for t in current.inputs)
+                known[current] = all(
+                    t in self._given or (t not in self.fed and known[t.op]) for t in current.inputs
+                )
             stack.pop()
         return known[op]
-
-
-def static_inputs(op: Operation) -> list[Tensor]:
-    """The inputs that must be concrete when the operation is compiled."""
-    names = op.definition.static_names(op)
-    if not names:
-        return []
-    from millstream.core import opdef
-
-    found: list[Tensor] = []
-    places = opdef.argument_slices(op.definition.inputs, op.attrs)
-    for spec, place in zip(op.definition.inputs, places, strict=True):
-        if spec.name in names:
-            found.extend(op.inputs[place] if isinstance(place, slice) else (op.inputs[place],))
-    return found
 
 
 def _cut(
     ordered: list[Operation],
     after: dict[Operation, list[Operation]],
-    fed: frozenset[Tensor],
+    concrete: _Concreteness,
     place: Callable[[Operation], str],
+    done: set[Operation],
+    on_host: Container[Operation] = (),
 ) -> list[Stage]:
     """Greedily: every device operation that is ready, then every host operation that is ready, and again.
 
     Asynchronous operations wait until nothing else is left to do, and then start together: one may wait for another.
+    Those `on_host` run in Python whatever they are.
     """
-    concrete = _Concreteness(fed)
-    done: set[Operation] = set()
+    fed = concrete.fed
     remaining = ordered
     steps: list[Stage] = []
     while remaining:
-        stage_ops, rest = _take_device_ops(remaining, after, fed, concrete, done, place)
+        stage_ops, rest = _take_device_ops(remaining, after, concrete, done, place, on_host)
         if stage_ops:
             steps.append(_new_stage(stage_ops, concrete, place))
             done.update(stage_ops)
@@ -281,7 +281,7 @@ def _cut(
         asynchronous = []
         taken_host = False
         for op in rest:
-            if not is_host_op(op) or not all(other in done for other in _all_before(op, after, fed)):
+            if not (is_host_op(op) or op in on_host) or not all(other in done for other in _all_before(op, after, fed)):
                 remaining.append(op)
             elif op.definition.asynchronous:
                 asynchronous.append(op)
@@ -299,25 +299,30 @@ def _cut(
     return steps
 
 
-def _all_before(op: Operation, after: dict[Operation, list[Operation]], fed: frozenset[Tensor]) -> set[Operation]:
-    return _predecessors(op, fed).union(after.get(op, ()))
+def _all_before(
+    op: Operation, after: dict[Operation, list[Operation]], fed: frozenset[Tensor]
+) -> Iterable[Operation]:
+    makers = [tensor.op for tensor in op.inputs if tensor not in fed]
+    return chain(makers, op._control_inputs, after.get(op, ()))
 
 
 def _take_device_ops(
     remaining: list[Operation],
     after: dict[Operation, list[Operation]],
-    fed: frozenset[Tensor],
     concrete: _Concreteness,
     done: set[Operation],
     place: Callable[[Operation], str],
+    on_host: Container[Operation],
 ) -> tuple[list[Operation], list[Operation]]:
     """Splits `remaining` into a stage and the rest. A stage runs on one device: that of its first operation."""
+    fed = concrete.fed
     taken: list[Operation] = []
     taken_set: set[Operation] = set()
     rest: list[Operation] = []
     device: str | None = None
     for op in remaining:
-        if is_host_op(op) or not all(other in done or other in taken_set for other in _all_before(op, after, fed)):
+        ready = all(other in done or other in taken_set for other in _all_before(op, after, fed))
+        if not ready or op in on_host or is_host_op(op):
             rest.append(op)
             continue
         # A value that the stage is specialised on must be there before the stage is compiled.
@@ -351,8 +356,25 @@ def split_stage(stage: Stage, parts: int) -> list[Stage]:
     for chunk in chunks:
         members = chunk | _concrete_sources(chunk, given, concrete)
         steps.append(_new_stage([op for op in stage.ops if op in members], concrete, lambda op: stage.device))
-    accesses = {op: variable_accesses(op, given) for op in stage.ops}
+    accesses = _accesses_in(stage, given)
     _connect(steps, stage.outputs, given, accesses)
+    return steps
+
+
+def _accesses_in(stage: Stage, given: frozenset[Tensor]) -> dict[Operation, list[Access]]:
+    return {op: variable_accesses(op, given) + stage.fresh.get(op, []) for op in stage.ops}
+
+
+def cut_anew(stage: Stage) -> list[Stage]:
+    """Cuts a stage of which operations have turned out to need the host."""
+    given = frozenset(stage.inputs)
+    accesses = _accesses_in(stage, given)
+    after = _access_order(stage.ops, accesses)
+    earlier = {other for op in stage.ops for other in _predecessors(op, given)}.difference(stage.ops)
+    steps = _cut(stage.ops, after, _Concreteness(given), lambda op: stage.device, earlier)
+    _connect(steps, stage.outputs, given, accesses)
+    for step in steps:
+        step.shared = step.shared or stage.shared
     return steps
 
 
@@ -428,6 +450,8 @@ def _collect_variables(step: Stage, accesses: dict[Operation, list[Access]]) -> 
     for op in step.ops:
         for access in accesses[op]:
             (written if access.writes else read)[access.handle] = None
+            if access.input is not None:
+                step.fresh.setdefault(op, []).append(access)
     step.writes = list(written)
     step.reads = [handle for handle in read if handle not in written]
 

@@ -1,7 +1,6 @@
 """`Session`: runs parts of a graph."""
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,36 +10,17 @@ from typing import Any
 from millstream.core import errors, session_stack, shapes
 from millstream.core.export import export
 from millstream.core.graph import Graph, get_default_graph
+from millstream.core.log import millstream_logger
 from millstream.core.opdef import DEAD
 from millstream.core.tensor import Tensor
-from millstream.runtime import devices, feeds
-from millstream.runtime.compiler import CompiledStage, NumpyServices
+from millstream.runtime import devices, feeds, host
 from millstream.runtime.fetches import FetchMap, cache_key, expand_feeds
-from millstream.runtime.interpreter import Call, run_numpy
-from millstream.runtime.plan import Plan, Stage, make_plan
+from millstream.runtime.interpreter import renewed
+from millstream.runtime.lowering import flattened
+from millstream.runtime.plan import Plan, make_plan
 from millstream.runtime.state import Overlay, State
 from millstream.runtime.trace import RunTrace
-from millstream.runtime.variables import handle_of, uninitialized
-
-log = logging.getLogger("millstream")
-
-
-class _HostStage:
-    """The host operations of a step."""
-
-    def __init__(self, stage: Stage, state: State) -> None:
-        self.stage = stage
-        self._state = state
-        self._calls = [Call(op, frozenset(stage.inputs)) for op in stage.ops]
-
-    def run(self, values: dict[Tensor, Any], overlay: Overlay) -> None:
-        """Runs the operations on NumPy arrays."""
-        import numpy as np
-
-        given = {t: values[t] if values[t] is DEAD else np.asarray(values[t]) for t in self.stage.inputs}
-        made = run_numpy(self._calls, given, NumpyServices(self._state, overlay))
-        for tensor in self.stage.outputs:
-            values[tensor] = made[tensor]
+from millstream.runtime.variables import uninitialized
 
 
 class _Runner:
@@ -50,11 +30,9 @@ class _Runner:
         self._plan = plan
         self._fed = fed
         self._state = state
-        self._steps = [
-            _HostStage(step, state) if step.is_host else CompiledStage(step, state) for step in plan.steps
-        ]
+        self._steps = [host.ready(step, state) for step in plan.steps]
         self._converters = [feeds.converter_for(tensor) for tensor in fed]
-        self._final = {tensor: handle_of(tensor) for tensor in plan.final_reads}
+        self._final = plan.final_reads
         written = {handle for step in plan.steps for handle in step.writes}
         self._needed = [(tensor, handle) for tensor, handle in self._final.items() if handle and handle not in written]
 
@@ -86,7 +64,11 @@ class _Runner:
                     with trace.step(step.stage):
                         step.run(values, overlay)
             state.commit(overlay)
-            final = {tensor: self._final_value(tensor, handle, overlay) for tensor, handle in self._final.items()}
+            final = {
+                tensor: self._final_value(tensor, handle, overlay, values.get(tensor))
+                for tensor, handle in self._final.items()
+                if values.get(tensor) is not DEAD
+            }
         results = [
             final[tensor] if tensor in final else self._value(tensor, values) for tensor in self._plan.fetches
         ]
@@ -95,12 +77,12 @@ class _Runner:
         return results
 
     @staticmethod
-    def _final_value(tensor: Tensor, handle: Any, overlay: Overlay) -> Any:
-        """A fetched variable, copied while no other run can take its array over."""
+    def _final_value(tensor: Tensor, handle: Any, overlay: Overlay, before: Any) -> Any:
+        """A fetched variable, copied while no other run can take its array over; `before`: what was read of it."""
         value = overlay.get(handle.key)
         if value is None:
             raise uninitialized(handle, tensor.op)
-        return feeds.to_user(value, tensor)
+        return feeds.to_user(value if before is None else renewed(before, value), tensor)
 
     @staticmethod
     def _value(tensor: Tensor, values: dict[Tensor, Any]) -> Any:
@@ -241,9 +223,10 @@ class BaseSession:
         with self._lock:
             found = self._compiled.get(key)
             if found is None:
-                plan = make_plan(self._graph, fetch_map.tensors, fetch_map.targets, fed, self._placer)
+                part = flattened(self._graph, fetch_map.tensors, fetch_map.targets, fed)
+                plan = make_plan(part.graph, part.fetches, part.targets, part.fed, self._placer)
                 _check_fed(plan)
-                found = self._compiled[key] = _Runner(plan, fed, self._state)
+                found = self._compiled[key] = _Runner(plan, part.fed, self._state)
         return found
 
     def _run_traced(self, runner: _Runner, fed_values: list[Any], options: Any, run_metadata: Any) -> list[Any]:
@@ -372,7 +355,7 @@ class InteractiveSession(BaseSession):
         super().__init__(target, graph, config)
         with InteractiveSession._count_lock:
             if InteractiveSession._active > 0:
-                log.warning(
+                millstream_logger().warning(
                     "An interactive session is already active. This can cause out-of-memory errors in some cases. "
                     "You must explicitly call `InteractiveSession.close()` to release resources held by the other "
                     "session(s)."

@@ -1,10 +1,10 @@
 """Where the variables and random streams of a session live."""
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +12,18 @@ import numpy as np
 from millstream.core import errors
 from millstream.core.opdef import DEAD
 from millstream.core.operation import Operation
+from millstream.core.tape import EagerOperation
+from millstream.core.variable_handle import VariableHandle
 from millstream.ops.state_ops import scatter_rows
-from millstream.runtime.variables import VariableHandle, uninitialized
+from millstream.runtime.variables import uninitialized
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Key = tuple[str, str]
 _MASK64 = (1 << 64) - 1
+# So many random streams are kept, those in use last: under a global seed each eager operation has one of its own.
+_MOST_STREAMS = 65536
 
 
 class Stream:
@@ -29,6 +33,8 @@ class Stream:
 
     def __init__(self, seed: int, seed2: int) -> None:
         if seed == 0 and seed2 == 0:
+            import secrets
+
             seed, seed2 = secrets.randbits(64), secrets.randbits(64)
         self.key = seed & _MASK64
         self.counter = (seed2 & _MASK64) << 64
@@ -45,9 +51,13 @@ class State:
 
     `lock` is held while arrays are gathered, a stage is dispatched and new arrays are put back, because a stage may
     take over (donate) the arrays of the variables that it writes.
+
+    Args:
+      seen_by_python: whether Python code that operations call uses these variables too, as in eager execution.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seen_by_python: bool = False) -> None:
+        self.seen_by_python = seen_by_python
         self.lock = threading.RLock()
         self.values: dict[Key, Any] = {}
         self.streams: dict[str, Stream] = {}
@@ -56,12 +66,21 @@ class State:
         self._closed = False
         self._waiting_lock = threading.Lock()
 
-    def stream(self, op: Operation, seed: int, seed2: int) -> Stream:
+    def stream(self, op: Operation | EagerOperation, seed: int, seed2: int) -> Stream:
         """The random stream of an operation."""
-        found = self.streams.get(op.name)
-        if found is None:
-            found = self.streams[op.name] = Stream(seed, seed2)
+        name = getattr(op, "stream_name", op.name)
+        found = self.streams.pop(name, None) or Stream(seed, seed2)
+        self.streams[name] = found
+        if len(self.streams) > _MOST_STREAMS:
+            del self.streams[next(iter(self.streams))]
         return found
+
+    def restart_streams(self) -> None:
+        """Starts all random streams again, and forgets what random operations have learned."""
+        with self.lock:
+            self.streams.clear()
+            for key in [key for key in self.resources if isinstance(key, tuple) and key[0] == "random"]:
+                del self.resources[key]
 
     def resource(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The session's object of that key (a queue, a table, a reader), made on first use."""
@@ -79,18 +98,23 @@ class State:
     def wait(self, futures: list[Future[Any]], overlay: Overlay) -> None:
         """Waits until all are done or one has failed; those that are not done then are cancelled.
 
-        Other runs go on meanwhile, for it may be they that are waited for. So what this run has assigned is
-        committed first.
+        Other runs go on meanwhile, for it may be they that are waited for.
 
         Raises:
           DeadlineExceededError: the run's time is over.
         """
         if all(future.done() for future in futures):
             return
+        with self.open_to_others(overlay):
+            self._wait(futures, overlay.deadline)
+
+    @contextmanager
+    def open_to_others(self, overlay: Overlay) -> Iterator[None]:
+        """Lets other runs go on within a `with` block of a run; so what this one has assigned is committed first."""
         self.commit(overlay)
         self.lock.release()
         try:
-            self._wait(futures, overlay.deadline)
+            yield
         finally:
             self.lock.acquire()
 

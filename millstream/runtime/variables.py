@@ -8,27 +8,16 @@ from millstream.core import errors, opdef
 from millstream.core.dtypes import DType, resource
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
-
-
-class VariableHandle(NamedTuple):
-    """A variable of a session: kernels pass it to `state.read` and `state.assign`."""
-
-    container: str
-    name: str
-    dtype: DType
-    shape: tuple[int | None, ...] | None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The place in a session's state."""
-        return self.container, self.name
+from millstream.core.variable_handle import VariableHandle
+from millstream.runtime import region_plan
 
 
 class Access(NamedTuple):
-    """One use of a variable by an operation."""
+    """One use of a variable by an operation; `input`: the input in whose place it is read anew (`fresh_reads`)."""
 
     handle: VariableHandle
     writes: bool
+    input: int | None = None
 
 
 class _HandleMaker:
@@ -51,11 +40,34 @@ def handle_of(tensor: Tensor) -> VariableHandle | None:
 
 
 def make_handle(op: Operation) -> VariableHandle:
-    """The handle that a `VariableV2` or `VarHandleOp` node makes."""
+    """The handle that a `VariableV2` or `VarHandleOp` node makes; made once for its attributes."""
+    attrs, handle = op.__dict__.get("_handle", (None, None))
+    if attrs is not op.attrs:
+        handle = _new_handle(op)
+        op.__dict__["_handle"] = op.attrs, handle
+    return handle
+
+
+def _new_handle(op: Operation) -> VariableHandle:
     definition = op.definition
     attrs = {name: op.attrs[name] for name in definition.kernel_attrs}
     services = {"state": _HandleMaker, "node": op}
     return definition.kernel(None, **attrs, **{name: services[name] for name in definition.kernel_services})
+
+
+def static_inputs(op: Operation) -> list[Tensor]:
+    """The inputs that must be concrete when the operation is compiled."""
+    if op.definition.calls_function:
+        return region_plan.static_operands(op)
+    names = op.definition.static_names(op)
+    if not names:
+        return []
+    found: list[Tensor] = []
+    places = opdef.argument_slices(op.definition.inputs, op.attrs)
+    for spec, place in zip(op.definition.inputs, places, strict=True):
+        if spec.name in names:
+            found.extend(op.inputs[place] if isinstance(place, slice) else (op.inputs[place],))
+    return found
 
 
 def variable_accesses(op: Operation, fed: Container[Tensor] = ()) -> list[Access]:
@@ -68,6 +80,10 @@ def variable_accesses(op: Operation, fed: Container[Tensor] = ()) -> list[Access
     if not any(tensor.dtype.is_ref or tensor.dtype is resource for tensor in op.inputs):
         return found
     definition = op.definition
+    if definition.calls_function:
+        return region_plan.merged_accesses(
+            access for function in opdef.functions_of(op) for access in region_plan.variables_of(function)
+        )
     places = opdef.argument_slices(definition.inputs, op.attrs)
     for spec, place in zip(definition.inputs, places, strict=True):
         for tensor in op.inputs[place] if isinstance(place, slice) else (op.inputs[place],):
