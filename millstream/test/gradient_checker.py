@@ -37,13 +37,13 @@ class _Checker:
 
     def theoretical(self, x_data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """By the graph's gradients: [numbers of x, numbers of y]."""
-        rows = _reals(x_data).size
+        rows = real_numbers(x_data).size
         seed = np.zeros(self.y_shape, self.y.dtype.as_numpy_dtype)
-        numbers = _reals(seed)
+        numbers = real_numbers(seed)
         jacobian = np.zeros((rows, numbers.size), _real_type(self.x))
         for column in range(numbers.size):
             numbers[column] = 1
-            jacobian[:, column] = _reals(self._gradient(x_data, seed))
+            jacobian[:, column] = real_numbers(self._gradient(x_data, seed))
             numbers[column] = 0
         return jacobian
 
@@ -60,8 +60,8 @@ class _Checker:
     def numeric(self, x_data: np.ndarray[Any, Any], delta: float) -> np.ndarray[Any, Any]:
         """By central differences: [numbers of x, numbers of y]."""
         moved = np.array(x_data)
-        numbers = _reals(moved)
-        columns = _reals(np.zeros(self.y_shape, self.y.dtype.as_numpy_dtype)).size
+        numbers = real_numbers(moved)
+        columns = real_numbers(np.zeros(self.y_shape, self.y.dtype.as_numpy_dtype)).size
         jacobian = np.zeros((numbers.size, columns), _real_type(self.x))
         step = numbers.dtype.type(delta)
         for row in range(numbers.size):
@@ -75,10 +75,10 @@ class _Checker:
         return jacobian
 
     def _value(self, x_data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return _reals(np.ascontiguousarray(self.session.run(self.y, {**self.feeds, self.x: x_data})))
+        return real_numbers(np.ascontiguousarray(self.session.run(self.y, {**self.feeds, self.x: x_data})))
 
 
-def _reals(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def real_numbers(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The real numbers of a contiguous array, as a flat view."""
     flat = array.reshape(-1)
     return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat

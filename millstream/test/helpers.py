@@ -1,28 +1,41 @@
-"""The functions of `tf.test`, and its tools for stubs and measurements."""
+"""The functions of `tf.test`, and its tool for stubs."""
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from millstream.core.export import export
+from millstream.platform import sysconfig
+from millstream.runtime import backend, config, devices
+from millstream.test import benchmark
+
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 @export("test.main")
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the unit tests of the program and ends it: `if __name__ == "__main__": tf.test.main()`."""
+    """Runs the unit tests of the program and ends it: `if __name__ == "__main__": tf.test.main()`.
+
+    With the option `--benchmarks=REGEX` on the command line it runs the program's benchmarks with such names instead.
+    """
+    arguments = list(sys.argv if argv is None else argv)
+    wanted = [word for word in arguments if word.startswith("--benchmarks")]
+    if wanted:
+        benchmark.run_benchmarks(wanted[-1].partition("=")[2] or ".")
+        return
     from absl.testing import absltest
 
-    absltest.main(argv=list(sys.argv if argv is None else argv))
+    absltest.main(argv=arguments)
 
 
 @export(v1=["test.get_temp_dir"])
-@cache
+@functools.cache
 def get_temp_dir() -> str:
     """A folder for files of tests: the same one during the life of the process."""
     return os.environ.get("TEST_TMPDIR") or tempfile.mkdtemp(prefix="millstream_test_")
@@ -40,8 +53,8 @@ test_src_dir_path.__test__ = False  # type: ignore[attr-defined]  # its name mak
 
 @export("test.is_built_with_cuda")
 def is_built_with_cuda() -> bool:
-    """Whether there is a GPU of NVIDIA's: the accelerator is JAX's affair."""
-    return is_gpu_available()
+    """Whether JAX has its plugin for NVIDIA's GPUs: the accelerator is JAX's affair."""
+    return bool(sysconfig.get_build_info()["is_cuda_build"])
 
 
 @export("test.is_built_with_rocm")
@@ -52,22 +65,93 @@ def is_built_with_rocm() -> bool:
 
 @export("test.is_built_with_gpu_support")
 def is_built_with_gpu_support() -> bool:
-    """Whether there is a GPU."""
-    return is_gpu_available()
+    """Whether JAX has a plugin for GPUs."""
+    return is_built_with_cuda() or is_built_with_rocm()
+
+
+@export(v2=["test.is_built_with_xla"])
+def is_built_with_xla() -> bool:
+    """Whether programs are compiled by XLA: always."""
+    return True
+
+
+@export(v2=["test.is_cpu_target_available"])
+def is_cpu_target_available(target: str) -> bool:
+    """Whether programs are compiled for a kind of CPU: the machine's own.
+
+    Args:
+      target: `"aarch64"`, `"arm"`, `"powerpc"`, `"systemz"` or `"x86_64"`.
+
+    Raises:
+      AssertionError: it is none of these.
+    """
+    machines = {"aarch64": "aarch64 arm64", "arm": "arm", "powerpc": "ppc", "systemz": "s390", "x86_64": "x86_64 amd64"}
+    if target not in machines:
+        raise AssertionError(f"Unknown CPU target: {target}. Known are {', '.join(machines)}.")
+    return platform.machine().lower().startswith(tuple(machines[target].split()))
 
 
 @export("test.is_gpu_available")
 def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
-    """Whether there is a GPU that operations can run on; the arguments are accepted for compatibility."""
-    return bool(gpu_device_name())
+    """Whether there is a GPU that operations can run on.
+
+    Args:
+      cuda_only: accepted; without effect.
+      min_cuda_compute_capability: the least compute capability, a pair of numbers.
+    """
+    capabilities = [
+        config.get_device_details(gpu).get("compute_capability") for gpu in config.list_physical_devices("GPU")
+    ]
+    wanted = min_cuda_compute_capability
+    return any(wanted is None or found is None or tuple(found) >= tuple(wanted) for found in capabilities)
 
 
 @export("test.gpu_device_name")
 def gpu_device_name() -> str:
     """The name of a GPU, `"/device:GPU:0"`, or the empty string."""
-    from millstream.runtime.devices import jax_devices
+    return "/device:GPU:0" if config.list_physical_devices("GPU") else ""
 
-    return next((f"/device:{name}" for name in jax_devices() if name.startswith("GPU")), "")
+
+@export(v2=["test.experimental.sync_devices"])
+def sync_devices() -> None:
+    """Waits until the devices have done what was asked of them: for measurements."""
+    if not backend.is_loaded():
+        return
+    for device in devices.jax_devices().values():
+        (backend.jax().device_put(0.0, device) + 0).block_until_ready()
+
+
+@export(v2=["test.disable_with_predicate"])
+def disable_with_predicate(pred: Callable[[], bool], skip_message: str) -> Callable[[Test], Test]:
+    """Decorates a test method to be skipped, with a message, where `pred()` is true."""
+
+    def decorate(method: Test) -> Test:
+        @functools.wraps(method)
+        def test(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if pred():
+                self.skipTest(skip_message)
+            return method(self, *args, **kwargs)
+
+        return test  # type: ignore[return-value]
+
+    return decorate
+
+
+@export(v2=["test.with_eager_op_as_function"])
+def with_eager_op_as_function(cls: Any = None, only_as_function: bool = False) -> Any:
+    """Accepted for compatibility: a class of tests stays as it is."""
+    return (lambda decorated: decorated) if cls is None else cls
+
+
+@export(v2=["test.assert_equal_graph_def"])
+def assert_equal_graph_def_v2(expected: Any, actual: Any) -> None:
+    """Checks that two `GraphDef`s have the same nodes, in whatever order.
+
+    Raises:
+      AssertionError: they differ.
+      TypeError: an argument is no `GraphDef`.
+    """
+    assert_equal_graph_def(actual, expected)
 
 
 @export(v1=["test.assert_equal_graph_def"])
@@ -153,65 +237,3 @@ class StubOutForTesting:
 
     def __exit__(self, *error: object) -> None:
         self.UnsetAll()
-
-
-@export("test.Benchmark")
-class Benchmark:
-    """Base of measurements."""
-
-    @classmethod
-    def is_abstract(cls) -> bool:
-        """Whether this is a base class without measurements."""
-        return cls.__name__ in ("Benchmark", "TensorFlowBenchmark")
-
-    def evaluate(self, tensors: Any) -> Any:
-        """The values of a structure of tensors in the default session."""
-        from millstream.core.session_stack import get_default_session
-
-        return get_default_session().run(tensors)
-
-    def report_benchmark(
-        self,
-        iters: int | None = None,
-        cpu_time: float | None = None,
-        wall_time: float | None = None,
-        throughput: float | None = None,
-        extras: dict[str, Any] | None = None,
-        name: str | None = None,
-        metrics: Any = None,
-    ) -> dict[str, Any]:
-        """Prints the given figures as one line, and returns them."""
-        figures = {"name": name or type(self).__name__, "iters": iters, "cpu_time": cpu_time, "wall_time": wall_time,
-                   "throughput": throughput, **(extras or {})}  # fmt: skip
-        known = {key: value for key, value in figures.items() if value is not None}
-        print(", ".join(f"{key}: {value}" for key, value in known.items()))
-        return known
-
-    def run_op_benchmark(
-        self,
-        sess: Any,
-        op_or_tensor: Any,
-        feed_dict: dict[Any, Any] | None = None,
-        burn_iters: int = 2,
-        min_iters: int = 10,
-        store_trace: bool = False,
-        store_memory_usage: bool = True,
-        name: str | None = None,
-        extras: dict[str, Any] | None = None,
-        mbs: float = 0,
-    ) -> dict[str, Any]:
-        """Runs an operation `burn_iters` times, then `min_iters` times with a clock; reports the median seconds a run.
-
-        `mbs`: megabytes that a run works on, for a throughput. Traces and memory are not recorded.
-        """
-        for _ in range(burn_iters):
-            sess.run(op_or_tensor, feed_dict)
-        seconds = []
-        for _ in range(min_iters):
-            start = time.perf_counter()
-            sess.run(op_or_tensor, feed_dict)
-            seconds.append(time.perf_counter() - start)
-        median = sorted(seconds)[len(seconds) // 2]
-        return self.report_benchmark(
-            iters=min_iters, wall_time=median, throughput=mbs / median if mbs else None, extras=extras, name=name
-        )

@@ -1,49 +1,58 @@
-"""`tf.test.TestCase`: unit tests with sessions and with assertions on arrays."""
+"""`tf.test.TestCase`: unit tests with assertions on arrays and tensors, with sessions in graph mode."""
 
 from __future__ import annotations
 
 import random
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
+from absl import flags
 from absl.testing import absltest
 
-from millstream.core import dtypes, errors, graph
+from millstream.core import context, dtypes, errors, graph, random_seed, shapes
 from millstream.core.device import canonical_name
 from millstream.core.export import export
 from millstream.core.operation import Operation
 from millstream.core.tensor import TensorLike
 from millstream.runtime.session import Session
+from millstream.test import evaluation
+from millstream.test.streams import CapturedWrites, captured_writes
+from millstream.test.threads import CheckedThread
 
-# The graph seed of every test, so that random operations give the same numbers each time.
-_SEED = 87654321
+# The messages that tell of operands whose shapes do not fit.
+_INCOMPATIBLE_SHAPES = "Incompatible shapes|Dimensions must be equal|required broadcastable shapes"
 
 
-@export(v1=["test.TestCase"])
+@export("test.TestCase")
 class TestCase(absltest.TestCase):
-    """Base of tests that build graphs. Each test begins with an empty default graph and the same random seeds.
+    """Base of tests. Each test begins with an empty default graph and the same random seeds.
 
     The assertions take arrays, lists, tensors and variables; the latter two are evaluated.
 
     Example:
       >>> class SquareTest(tf.test.TestCase):
       ...   def test_square(self):
-      ...     with self.session():
-      ...       self.assertAllEqual(tf.square([2, 3]), [4, 9])
+      ...     self.assertAllEqual(tf.square([2, 3]), [4, 9])
     """
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Gives flags their defaults where another program than `tf.test.main` runs the tests."""
+        super().setUpClass()
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
 
     def setUp(self) -> None:
         """Empties the default graph and sets the seeds."""
         super().setUp()
         self._cached: Session | None = None
-        random.seed(_SEED)
-        np.random.seed(_SEED)
+        random.seed(random_seed.DEFAULT_GRAPH_SEED)
+        np.random.seed(random_seed.DEFAULT_GRAPH_SEED)
         graph.reset_default_graph()
-        graph.get_default_graph().seed = _SEED
+        random_seed.set_random_seed(random_seed.DEFAULT_GRAPH_SEED)
 
     def tearDown(self) -> None:
         """Closes the cached session."""
@@ -59,24 +68,33 @@ class TestCase(absltest.TestCase):
 
     @contextmanager
     def session(
-        self, graph: Any = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
-    ) -> Iterator[Session]:
-        """A new session, the default one inside of the block, on the devices that there are."""
+        self, graph: Any = None, config: Any = None, use_gpu: bool = True, force_gpu: bool = False
+    ) -> Iterator[Any]:
+        """A new session, the default one inside of the block, on the devices that there are.
+
+        In eager execution the block needs none; what it gets says so when it is used.
+        """
+        if context.executing_eagerly():
+            yield evaluation.NoSession()
+            return
         with Session(graph=graph, config=config) as session:
             yield session
 
     @contextmanager
     def cached_session(
-        self, graph: Any = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
-    ) -> Iterator[Session]:
+        self, graph: Any = None, config: Any = None, use_gpu: bool = True, force_gpu: bool = False
+    ) -> Iterator[Any]:
         """The session of this test: the same one, with its variables, in each block."""
+        if context.executing_eagerly():
+            yield evaluation.EagerSession()
+            return
         if self._cached is None:
             self._cached = Session(graph=graph, config=config)
         with self._cached.graph.as_default(), self._cached.as_default() as session:
             yield session
 
     def test_session(
-        self, graph: Any = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
+        self, graph: Any = None, config: Any = None, use_gpu: bool = True, force_gpu: bool = False
     ) -> Any:
         """Old spelling: `session` where a graph is given, else `cached_session`."""
         if self.id().endswith(".test_session"):
@@ -84,14 +102,25 @@ class TestCase(absltest.TestCase):
         return (self.cached_session if graph is None else self.session)(graph, config, use_gpu, force_gpu)
 
     def evaluate(self, tensors: Any) -> Any:
-        """The values of a structure of tensors, in the default session or the cached one."""
+        """The values of a structure of tensors; in graph mode in the default session or the cached one.
+
+        Raises:
+          ValueError: a leaf of the structure is no tensor, in eager execution.
+        """
         from millstream.core.session_stack import get_default_session
 
+        if context.executing_eagerly():
+            return evaluation.values(tensors)
         session = get_default_session()
         if session is not None:
             return session.run(tensors)
         with self.cached_session() as session:
             return session.run(tensors)
+
+    def evaluate_if_both_tensors(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """The values of two tensors of a graph; anything else as it is."""
+        both = isinstance(a, TensorLike) and isinstance(b, TensorLike)
+        return (self.evaluate(a), self.evaluate(b)) if both and not context.executing_eagerly() else (a, b)
 
     def _check_shapes(self, first: Any, second: Any, msg: str | None) -> None:
         shapes = f"expected {first.shape}, got {second.shape}"
@@ -106,6 +135,7 @@ class TestCase(absltest.TestCase):
 
     def assertAllClose(self, a: Any, b: Any, rtol: float = 1e-6, atol: float = 1e-6, msg: str | None = None) -> None:
         """Structures of arrays, equal but for `atol + rtol * abs(b)`; NaN equals NaN."""
+        a, b = (item._asdict() if hasattr(item, "_asdict") else item for item in (a, b))
         if isinstance(a, Mapping) or isinstance(b, Mapping):
             self.assertEqual(sorted(a), sorted(b), msg)
             for key in a:
@@ -219,10 +249,11 @@ class TestCase(absltest.TestCase):
 
     # --- Tensors and protocol buffers ---------------------------------------------------------------------------------
 
-    def assertShapeEqual(self, np_array: Any, tf_tensor: Any, msg: str | None = None) -> None:
-        """The static shape of a tensor is the shape of an array."""
-        self.assertIsInstance(np_array, (np.ndarray, np.generic))
-        self.assertEqual(list(np_array.shape), tf_tensor.get_shape().as_list(), msg)
+    def assertShapeEqual(self, input_a: Any, input_b: Any, msg: str | None = None) -> None:
+        """Two arrays or tensors have the same static shape."""
+        for item in (input_a, input_b):
+            self.assertIsInstance(item, (np.ndarray, np.generic, TensorLike))
+        self.assertEqual(*(shapes.as_plain(item.shape) for item in (input_a, input_b)), msg)
 
     def assertDTypeEqual(self, target: Any, expected_dtype: Any) -> None:
         """A tensor or array has a dtype."""
@@ -241,6 +272,14 @@ class TestCase(absltest.TestCase):
 
             expected = text_format.Parse(expected, type(message)())
         self.assertEqual(str(expected), str(message), msg)
+
+    def assertProtoEqualsVersion(
+        self, expected: str, actual: Any, producer: int | None = None, min_consumer: int = 0, msg: str | None = None
+    ) -> None:
+        """A `GraphDef` equals a text, to which its version is added."""
+        number = actual.versions.producer if producer is None else producer
+        versions = f"versions {{ producer: {number} min_consumer: {min_consumer} }};"
+        self.assertProtoEquals(f"{versions}\n{expected}", actual, msg)
 
     # --- Errors -----------------------------------------------------------------------------------------------------
 
@@ -264,54 +303,31 @@ class TestCase(absltest.TestCase):
         """The block raises a `tf.errors.OpError` that fits a regular expression or a function."""
         return self.assertRaisesWithPredicateMatch(errors.OpError, expected_err_re_or_predicate)
 
+    def assertRaisesIncompatibleShapesError(
+        self, exception_type: type[BaseException] = errors.InvalidArgumentError
+    ) -> AbstractContextManager[None]:
+        """The block raises an error about operands whose shapes do not fit."""
+        return self.assertRaisesWithPredicateMatch(exception_type, _INCOMPATIBLE_SHAPES)
+
     def assertItemsEqual(self, first: Any, second: Any, msg: str | None = None) -> None:
         """Two collections hold the same elements, in any order."""
         self.assertCountEqual(first, second, msg)
 
-    # --- Threads ----------------------------------------------------------------------------------------------------
+    # --- Threads and streams ------------------------------------------------------------------------------------------
 
     def checkedThread(self, target: Callable[..., Any], args: Any = None, kwargs: Any = None) -> CheckedThread:
         """A thread whose `join` fails the test where `target` has raised."""
         return CheckedThread(target, args or (), kwargs or {})
 
+    def captureWritesToStream(self, stream: Any) -> AbstractContextManager[CapturedWrites]:
+        """Collects what is written to a stream that has a file descriptor, `sys.stderr` for instance, in the block.
 
-class CheckedThread:
-    """A thread that keeps what its target raises, for `join` to raise."""
-
-    def __init__(self, target: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        self._target = lambda: target(*args, **kwargs)
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self._target()
-        except Exception as error:  # noqa: BLE001 - handed to whoever joins
-            self._error = error
-
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Waits for the thread to end.
-
-        Raises:
-          AssertionError: its target raised.
+        Example:
+          >>> with self.captureWritesToStream(sys.stderr) as captured:
+          ...   tf.print("hello")
+          >>> self.assertEqual(captured.contents(), "hello\\n")
         """
-        self._thread.join()
-        if self._error is not None:
-            raise AssertionError(f"Error in checkedThread: {self._error}") from self._error
-
-    def is_alive(self) -> bool:
-        """Whether it runs."""
-        return self._thread.is_alive()
-
-    def check_termination(self) -> None:
-        """Joins the thread, which must have ended by itself."""
-        if self.is_alive():
-            raise AssertionError("A checked thread was not joined before the end of the test.")
-        self.join()
+        return captured_writes(stream)
 
 
 def _is_ragged(value: Any) -> bool:

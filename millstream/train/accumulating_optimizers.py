@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from millstream.core.export import export
-from millstream.core.graph import get_default_graph
+from millstream.core.scopes import beside
 from millstream.core.tensor import Tensor
 from millstream.ops import constant_op, fill_ops, shape_ops
 from millstream.ops.identity_ops import identity
@@ -117,7 +117,7 @@ class AdagradDAOptimizer(RuleOptimizer):
 
     def _create_slots(self, var_list: Sequence[Any]) -> None:
         for var in var_list:
-            with get_default_graph().colocate_with(var.op):
+            with beside(var):
                 shape, dtype = var.shape, var.dtype.base_dtype
                 zeros = constant_op.constant(0.0, shape=shape, dtype=dtype)
                 initial = constant_op.constant(
@@ -128,7 +128,7 @@ class AdagradDAOptimizer(RuleOptimizer):
 
     def _prepare(self) -> None:
         self._learning_rate_tensor = self._tensor(self._learning_rate, "learning_rate")
-        with get_default_graph().colocate_with(self._learning_rate_tensor.op):
+        with beside(self._learning_rate_tensor):
             self._global_step_on_worker = identity(self._global_step) + 1
 
     def _inputs(self, var: Any, gradient: Sequence[Tensor]) -> list[Any]:
@@ -215,7 +215,7 @@ class ProximalAdagradOptimizer(ProximalGradientDescentOptimizer):
 
     def _create_slots(self, var_list: Sequence[Any]) -> None:
         for var in var_list:
-            with get_default_graph().colocate_with(var.op):
+            with beside(var):
                 initial = constant_op.constant(
                     self._initial_accumulator_value, shape=var.shape, dtype=var.dtype.base_dtype
                 )
@@ -278,7 +278,7 @@ class FtrlOptimizer(RuleOptimizer):
 
     def _create_slots(self, var_list: Sequence[Any]) -> None:
         for var in var_list:
-            with get_default_graph().colocate_with(var.op):
+            with beside(var):
                 initial = constant_op.constant(
                     self._initial_accumulator_value, dtype=var.dtype.base_dtype, shape=var.shape
                 )

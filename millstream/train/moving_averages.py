@@ -11,7 +11,7 @@ from millstream.core.export import export
 from millstream.core.graph import get_default_graph
 from millstream.core.graph_keys import GraphKeys
 from millstream.core.operation import Operation
-from millstream.core.scopes import init_scope, name_scope
+from millstream.core.scopes import beside, init_scope, name_scope
 from millstream.core.tensor import Tensor
 from millstream.core.variable_lists import global_variables, moving_average_variables, trainable_variables
 from millstream.core.variable_scope import get_variable, get_variable_scope, variable_scope
@@ -55,8 +55,8 @@ def assign_moving_average(
 def _assign_without_bias(variable: Any, value: Any, weight: Tensor, name: str) -> Any:
     prefix = variable.name.removesuffix(":0")
     with variable_scope(prefix, values=[variable, value, weight], auxiliary_name_scope=False):
-        with get_default_graph().colocate_with(variable.op):
-            names = _unused("biased", variable.graph), _unused("local_step", variable.graph)
+        with beside(variable):
+            names = _unused("biased"), _unused("local_step")
             biased = get_variable(names[0], initializer=Zeros(), shape=variable.shape, dtype=variable.dtype,
                                   trainable=False)  # fmt: skip
             count = get_variable(names[1], initializer=Zeros(), shape=[], dtype=variable.dtype, trainable=False)
@@ -65,12 +65,12 @@ def _assign_without_bias(variable: Any, value: Any, weight: Tensor, name: str) -
     return state_ops.assign(variable, average / (1 - pow(1.0 - weight, steps)), name=name)
 
 
-def _unused(name: str, graph: Any) -> str:
+def _unused(name: str) -> str:
     """`name`, with a suffix where the present variable scope has a variable of that name."""
     scope = get_variable_scope()
     if scope.reuse:
         return name
-    known = {variable.op.name for variable in graph.get_collection(GraphKeys.GLOBAL_VARIABLES)}
+    known = {variable._shared_name for variable in global_variables()}
     found, count = name, 0
     while f"{scope.name}/{found}" in known:
         count += 1
@@ -108,7 +108,7 @@ def weighted_moving_average(
 _true_quotient = truediv
 
 
-@export(v1=["train.ExponentialMovingAverage"])
+@export("train.ExponentialMovingAverage")
 class ExponentialMovingAverage:
     """Keeps moving averages of trained variables, which often evaluate better than the last values.
 
@@ -140,8 +140,8 @@ class ExponentialMovingAverage:
         self._num_updates = num_updates
         self._zero_debias = zero_debias
         self._name = name
-        self._averages: dict[Any, Variable] = {}
-        self._debiased: set[Variable] = set()
+        self._averages: dict[Any, Variable] = {}  # by what they are averages of
+        self._debiased: set[Any] = set()
 
     @property
     def name(self) -> str:
@@ -161,26 +161,29 @@ class ExponentialMovingAverage:
         for var in variables:
             if var.dtype.base_dtype not in _AVERAGED_DTYPES:
                 raise TypeError(f"The variables must be half, float, or double: {var.name}")
-            if var not in self._averages:
+            if var.ref() not in self._averages:
                 with init_scope():
-                    self._averages[var] = self._make_average(var)
+                    self._averages[var.ref()] = self._make_average(var)
         with name_scope(self._name) as scope:
             decay = self._decay_now()
             updates = []
             for var in variables:
-                average = self._averages[var]
-                updates.append(assign_moving_average(average, var, decay, zero_debias=average in self._debiased))
+                average = self._averages[var.ref()]
+                debiased = average.ref() in self._debiased
+                updates.append(assign_moving_average(average, var, decay, zero_debias=debiased))
             return control_flow_ops.group(*updates, name=scope)
 
     def _make_average(self, var: Any) -> Variable:
         if isinstance(var, Variable):
+            if var.is_eager:
+                return slot_creator.create_slot(var, var.read_value(), self._name)
             average = slot_creator.create_slot(var, var.initialized_value(), self._name)
             get_default_graph().add_to_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, var)
             return average
-        beside = var.op.type in _VARIABLE_TYPES
-        average = slot_creator.create_zeros_slot(var, self._name, colocate_with_primary=beside)
+        is_variable = not var.is_eager and var.op.type in _VARIABLE_TYPES
+        average = slot_creator.create_zeros_slot(var, self._name, colocate_with_primary=is_variable)
         if self._zero_debias:
-            self._debiased.add(average)
+            self._debiased.add(average.ref())
         return average
 
     def _decay_now(self) -> Tensor:
@@ -192,13 +195,14 @@ class ExponentialMovingAverage:
 
     def average(self, var: Any) -> Variable | None:
         """The variable that holds the average of `var`, or None."""
-        return self._averages.get(var)
+        return self._averages.get(var.ref())
 
     def average_name(self, var: Any) -> str:
         """The name of the average of `var`: as it is, or as it would be."""
-        if var in self._averages:
-            return self._averages[var].op.name
-        return get_default_graph().unique_name(f"{var.op.name}/{self._name}", mark_as_used=False)
+        if var.ref() in self._averages:
+            return self._averages[var.ref()]._shared_name
+        name = var._shared_name if isinstance(var, Variable) else var.op.name
+        return get_default_graph().unique_name(f"{name}/{self._name}", mark_as_used=False)
 
     def variables_to_restore(self, moving_avg_variables: Iterable[Variable] | None = None) -> dict[str, Variable]:
         """Names in a checkpoint by which a `Saver` restores averages into the variables themselves.
@@ -209,10 +213,10 @@ class ExponentialMovingAverage:
         """
         if moving_avg_variables is None:
             moving_avg_variables = trainable_variables() + moving_average_variables()
-        averaged = list(dict.fromkeys(moving_avg_variables))
+        averaged = list({id(var): var for var in moving_avg_variables}.values())
         restored = {self.average_name(var): var for var in averaged}
         names = {var.name for var in averaged}
-        for var in dict.fromkeys(global_variables()):
-            if var.name not in names and var.op.name not in restored:
-                restored[var.op.name] = var
+        for var in global_variables():
+            if var.name not in names and var._shared_name not in restored:
+                restored[var._shared_name] = var
         return restored

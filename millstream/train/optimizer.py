@@ -9,13 +9,14 @@ from millstream.core import context, gradients, nest
 from millstream.core.conversion import convert_to_tensor_or_indexed_slices, to_tensor
 from millstream.core.dtypes import DType, bfloat16, float16, float32, float64, resource
 from millstream.core.export import export
+from millstream.core.gradient_tape import GradientTape
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.graph_keys import GraphKeys
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.opdef import find
 from millstream.core.operation import Operation
 from millstream.core.resource_variables import is_resource_variable
-from millstream.core.scopes import init_scope, name_scope
+from millstream.core.scopes import beside, control_dependencies, init_scope, name_scope
 from millstream.core.tensor import Tensor
 from millstream.core.variables import Variable, VariableV1
 from millstream.ops import control_flow_ops, search_ops, segment_ops, shape_ops, state_ops
@@ -133,6 +134,8 @@ class Optimizer:
           RuntimeError: `loss` is a tensor in eager mode.
         """
         if callable(loss):
+            if context.executing_eagerly():
+                return self._compute_eagerly(loss, var_list, grad_loss)
             loss = loss()
         elif context.executing_eagerly():
             raise RuntimeError(
@@ -158,6 +161,18 @@ class Optimizer:
         pairs = list(zip(grads, variables, strict=True))
         self._assert_valid_dtypes([v for g, v in pairs if g is not None and v.dtype is not resource])
         return pairs
+
+    def _compute_eagerly(self, loss: Callable[[], Any], var_list: Any, grad_loss: Any) -> list[tuple[Any, Any]]:
+        with GradientTape() as tape:
+            if var_list is not None:
+                tape.watch(var_list)
+            value = loss()
+        variables = list(tape.watched_variables()) if var_list is None else nest.flatten(var_list)
+        if not variables:
+            raise ValueError("No variables to optimize.")
+        self._assert_valid_dtypes([value, *variables])
+        found = tape.gradient(value, variables, None if grad_loss is None else [grad_loss])
+        return list(zip(found, variables, strict=True))
 
     def apply_gradients(
         self, grads_and_vars: GradsAndVars, global_step: Any = None, name: str | None = None
@@ -185,26 +200,27 @@ class Optimizer:
             self._create_slots([var for _, var in trained])
         with name_scope(name, self._name) as scope:
             self._prepare()
-            graph = get_default_graph()
             updates = []
             for grad, var in trained:
-                with name_scope("update_" + var.op.name), graph.colocate_with(var.op):
+                if isinstance(var, Tensor):
+                    raise NotImplementedError("Trying to update a Tensor ", var)
+                with name_scope("update_" + var._shared_name), beside(var):
                     updates.append(self._update(grad, var))
             if global_step is None:
                 train_op = self._finish(updates, scope)
             else:
-                with graph.control_dependencies([self._finish(updates, "update")]):
+                with control_dependencies([self._finish(updates, "update")]):
                     train_op = _increase(global_step, scope)
+        if context.executing_eagerly():
+            return train_op
         train_op = train_op.op if isinstance(train_op, Tensor) else train_op
-        known = graph.get_collection_ref(GraphKeys.TRAIN_OP)
+        known = get_default_graph().get_collection_ref(GraphKeys.TRAIN_OP)
         if train_op not in known:
             known.append(train_op)
         return train_op
 
     def _update(self, grad: Any, var: Any) -> Any:
         """The update of one variable by its gradient, followed by the variable's constraint."""
-        if isinstance(var, Tensor):
-            raise NotImplementedError("Trying to update a Tensor ", var)
         is_resource = is_resource_variable(var)
         if isinstance(grad, IndexedSlices):
             if var.constraint is not None:
@@ -215,7 +231,7 @@ class Optimizer:
         update = self._resource_apply_dense(grad, var) if is_resource else self._apply_dense(grad, var)
         if var.constraint is None:
             return update
-        with get_default_graph().control_dependencies([update]):
+        with control_dependencies([update]):
             # A 1.x variable's own read is older than the update.
             return var.assign(var.constraint(var if is_resource else var.read_value()))
 
@@ -228,7 +244,7 @@ class Optimizer:
           var: a variable that the optimiser updates.
           name: one of `get_slot_names()`.
         """
-        return self._slots.get(name, {}).get(_key(var))
+        return self._slots.get(name, {}).get(var._key)
 
     def get_slot_names(self) -> list[str]:
         """The names of the optimiser's slots, sorted."""
@@ -238,7 +254,7 @@ class Optimizer:
         """The optimiser's own variables in the default graph, sorted by name."""
         slots = [slot for slots in self._slots.values() for slot in slots.values()]
         graph = get_default_graph()
-        found = [var for var in (*self._non_slot_variables(), *slots) if var.graph is graph]
+        found = [var for var in (*self._non_slot_variables(), *slots) if var.is_eager or var.graph is graph]
         return sorted(found, key=lambda var: var.name)
 
     def _slot_dict(self, slot_name: str) -> dict[Any, Variable]:
@@ -261,17 +277,17 @@ class Optimizer:
         return self._slot(var, slot_name, lambda: slot_creator.create_zeros_slot(var, op_name))
 
     def _slot(self, var: Any, slot_name: str, create: Callable[[], Variable]) -> Variable:
-        slots, key = self._slot_dict(slot_name), _key(var)
+        slots, key = self._slot_dict(slot_name), var._key
         if key not in slots:
             slots[key] = create()
         return slots[key]
 
     def _create_non_slot_variable(self, initial_value: Any, name: str, colocate_with: Any) -> Variable:
         """A variable of the optimiser as a whole, placed beside `colocate_with`; the existing one if there is one."""
-        graph = colocate_with.graph
+        graph = None if colocate_with.is_eager else colocate_with.graph
         found = self._non_slot_dict.get((name, graph))
         if found is None:
-            with graph.colocate_with(colocate_with.op):
+            with beside(colocate_with):
                 found = VariableV1(
                     initial_value, name=name, trainable=False, use_resource=is_resource_variable(colocate_with)
                 )
@@ -280,7 +296,8 @@ class Optimizer:
 
     def _get_non_slot_variable(self, name: str, graph: Graph | None = None) -> Variable | None:
         """The variable of the optimiser as a whole called `name` in a graph, or None."""
-        return self._non_slot_dict.get((name, get_default_graph() if graph is None else graph))
+        eager = self._non_slot_dict.get((name, None))
+        return self._non_slot_dict.get((name, get_default_graph() if graph is None else graph), eager)
 
     def _non_slot_variables(self) -> Iterable[Variable]:
         """All variables of the optimiser as a whole."""
@@ -323,7 +340,7 @@ class Optimizer:
     def _deduplicate_indexed_slices(self, values: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         """The sums of the rows that have the same index, and the distinct indices."""
         distinct, positions = search_ops.unique(indices)
-        if self._tolerates_zero_rows:
+        if self._tolerates_zero_rows and not distinct.is_eager:
             distinct.op.attrs[search_ops.KEEPS_LENGTH] = b"true"
         count = shape_ops.shape(distinct)[0]
         return segment_ops.unsorted_segment_sum(values, positions, count), distinct
@@ -346,15 +363,12 @@ class Optimizer:
         for tensor in tensors:
             dtype = tensor.dtype.base_dtype
             if dtype not in valid:
-                raise ValueError(f"Invalid type {dtype!r} for {tensor.name}, expected: {list(valid)}.")
+                name = getattr(tensor, "name", "the loss")
+                raise ValueError(f"Invalid type {dtype!r} for {name}, expected: {list(valid)}.")
 
     def _call_if_callable(self, param: Any) -> Any:
         """A hyperparameter that may be given as a function."""
         return param() if callable(param) else param
-
-
-def _key(var: Any) -> Any:
-    return var.op.graph, var.op.name
 
 
 def _variables_to_train(var_list: Any) -> list[Any]:
@@ -391,7 +405,7 @@ def _checked_gradient(grad: Any) -> Any:
 
 def _increase(global_step: Any, name: str) -> Any:
     """Adds one to the global step, on the device where it is."""
-    with get_default_graph().colocate_with(global_step.op):
+    with beside(global_step):
         if is_resource_variable(global_step):
             return find("AssignAddVariableOp")(global_step.handle, to_tensor(1, global_step.dtype), name=name)
         return state_ops.assign_add(global_step, 1, name=name)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from millstream.core.export import export
-from millstream.core.graph import get_default_graph
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.opdef import find
 from millstream.core.operation import Operation
+from millstream.core.scopes import beside, control_dependencies
 from millstream.core.tensor import Tensor
 from millstream.core.variables import Variable
 from millstream.ops import control_flow_ops, state_ops
@@ -269,7 +269,7 @@ class AdamOptimizer(RuleOptimizer):
         return self._apply_sparse_shared(grad, handle, indices, self._resource_scatter_add)
 
     def _resource_scatter_add(self, x: Any, i: Tensor, v: Tensor, use_locking: bool = False) -> Tensor:
-        with get_default_graph().control_dependencies([find("ResourceScatterAdd")(x.handle, i, v)]):
+        with control_dependencies([find("ResourceScatterAdd")(x.handle, i, v)]):
             return x.value()  # type: ignore[no-any-return]
 
     def _apply_sparse_shared(
@@ -284,17 +284,17 @@ class AdamOptimizer(RuleOptimizer):
         for name, beta, rows in (("m", beta1, lambda: grad), ("v", beta2, lambda: grad * grad)):
             slot, share = self.get_slot(var, name), rows() * (1 - beta)
             decayed = state_ops.assign(slot, slot * beta, use_locking=locking)
-            with get_default_graph().control_dependencies([decayed]):
+            with control_dependencies([decayed]):
                 means.append(scatter_add(slot, indices, share, use_locking=locking))
         root = sqrt(means[1])
         step = state_ops.assign_sub(var, rate * means[0] / (root + epsilon), use_locking=locking)
         return control_flow_ops.group(step, *means)
 
     def _finish(self, update_ops: Sequence[Any], name_scope: str) -> Any:
-        graph, locking = get_default_graph(), self._use_locking
-        with graph.control_dependencies(update_ops):
+        locking = self._use_locking
+        with control_dependencies(update_ops):
             power1, power2 = self._get_beta_accumulators()
-            with graph.colocate_with(power1.op):
+            with beside(power1):
                 updates = [
                     power.assign(power * beta, use_locking=locking)
                     for power, beta in ((power1, self._beta1_t), (power2, self._beta2_t))

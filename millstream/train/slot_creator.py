@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from millstream.core.resource_variables import is_resource_variable
+from millstream.core.scopes import beside
 from millstream.core.shapes import TensorShape
 from millstream.core.tensor import Tensor
 from millstream.core.variable_scope import get_variable, get_variable_scope, variable_scope
@@ -58,7 +59,7 @@ def _create(primary: Any, name: str, colocate: bool, settings: dict[str, Any]) -
     with variable_scope(None, f"{prefix}/{name}"):
         if not colocate:
             return _variable(primary, is_variable, settings)
-        with primary.graph.colocate_with(primary.op):
+        with beside(primary):
             return _variable(primary, is_variable, settings)
 
 

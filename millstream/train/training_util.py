@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from millstream.core import dtypes
+from millstream.core import context, dtypes
 from millstream.core.export import export
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.graph_keys import GraphKeys
@@ -56,16 +56,22 @@ def create_global_step(graph: Graph | None = None) -> Variable:
     graph = get_default_graph() if graph is None else graph
     if get_global_step(graph) is not None:
         raise ValueError('"global_step" already exists.')
+    if context.executing_eagerly():
+        return _make()
     with graph.as_default(), graph.name_scope(None):
-        return get_variable(  # type: ignore[no-any-return]
-            GraphKeys.GLOBAL_STEP,
-            shape=[],
-            dtype=dtypes.int64,
-            initializer=Zeros(),
-            trainable=False,
-            aggregation=VariableAggregation.ONLY_FIRST_REPLICA,
-            collections=[GraphKeys.GLOBAL_VARIABLES, GraphKeys.GLOBAL_STEP],
-        )
+        return _make()
+
+
+def _make() -> Variable:
+    return get_variable(  # type: ignore[no-any-return]
+        GraphKeys.GLOBAL_STEP,
+        shape=[],
+        dtype=dtypes.int64,
+        initializer=Zeros(),
+        trainable=False,
+        aggregation=VariableAggregation.ONLY_FIRST_REPLICA,
+        collections=[GraphKeys.GLOBAL_VARIABLES, GraphKeys.GLOBAL_STEP],
+    )
 
 
 @export(v1=["train.get_or_create_global_step"])
