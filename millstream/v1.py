@@ -11,6 +11,9 @@ if _typing.TYPE_CHECKING:
 else:
     # Not imported with a star, which would load every name that is to load on first use.
     from millstream._api import v1 as _namespace
+    from millstream.runtime import behavior as _behavior
+
+    _behavior.choose(1)
 
     __all__ = _namespace.__all__
     __dir__ = _namespace.__dir__

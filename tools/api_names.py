@@ -41,7 +41,8 @@ contrib.signal contrib.solvers contrib.sparsemax contrib.specs contrib.stat_summ
 contrib.testing contrib.text contrib.tfprof contrib.timeseries contrib.tpu examples.tutorials
 """.split()
 OPAQUE_V2 = (
-    "compat.v1 compat.v2 raw_ops tpu mlir lite dtensor experimental.numpy experimental.tensorrt".split()
+    "compat.v1 compat.v2 raw_ops tpu mlir lite dtensor experimental.dlpack experimental.numpy "
+    "experimental.tensorrt".split()
 )
 
 

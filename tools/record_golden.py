@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Records what real TensorFlow 1.15.5 computes for the golden cases, in tests/golden/data/.
+"""Records what real TensorFlow computes for the golden cases, in tests/golden/data/.
 
     PYTHON tools/record_golden.py [--only FAMILY ...] [--show PATTERN] [--check]
 
-PYTHON is an interpreter that has TensorFlow 1.15.5 (Python 3.7).  --show prints the observations of the
+PYTHON is an interpreter that has TensorFlow 1.15.5 (Python 3.7), which records the families of graphs, or
+TensorFlow 2.21.0, which records those of eager execution.  --show prints the observations of the
 cases whose names contain PATTERN and writes nothing; --check writes nothing and exits with 1 if
 a recorded case is not what TensorFlow gives now.  tests/golden/README.md tells the whole procedure.
 """
@@ -24,25 +25,25 @@ warnings.simplefilter("ignore")
 
 import tensorflow as tf  # noqa: E402
 from golden import compare, observe, spec  # noqa: E402
-from tensorflow.core.protobuf import rewriter_config_pb2  # noqa: E402
-from tensorflow.python.framework import op_def_registry  # noqa: E402
 
 DATA_FOLDER = os.path.join(REPOSITORY, "tests", "golden", "data")
-VERSION = "1.15.5"
+VERSIONS = {1: "1.15.5", 2: "2.21.0"}
+MAJOR = int(tf.__version__.split(".")[0])
 
 
 def main() -> int:
+    families = {family.name: family for family in spec.families(MAJOR)}
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", default=spec.family_names(), metavar="FAMILY")
+    parser.add_argument("--only", nargs="+", default=sorted(families), choices=sorted(families), metavar="FAMILY")
     parser.add_argument("--show", metavar="PATTERN")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    if tf.__version__ != VERSION:
-        parser.error(f"this is TensorFlow {tf.__version__}, the recordings are of {VERSION}")
+    if tf.__version__ != VERSIONS[MAJOR]:
+        parser.error(f"this is TensorFlow {tf.__version__}, the recordings are of {VERSIONS[MAJOR]}")
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)
     problems = 0
-    for family in options.only:
-        problems += record_family(spec.load(family), options.show, options.check)
+    for name in options.only:
+        problems += record_family(families[name], options.show, options.check)
     return 1 if problems else 0
 
 
@@ -52,9 +53,10 @@ def record_family(family: spec.Family, pattern: str | None, check: bool) -> int:
     observed, problems = {}, 0
     for case in cases:
         try:
-            observed[case.name] = record_case(case)
-            if observed[case.name].get("error", "none") is None:
+            seen = record_case(case) if MAJOR == 1 else record_call(case)
+            if seen.get("error", "none") is None:
                 raise RuntimeError("the case is marked `raises`, but raises nothing")
+            observed[case.name] = seen
         except Exception as error:
             problems += 1
             print(f"{case.id} failed, not recorded: {': '.join(observe.describe_error(error))}")
@@ -83,8 +85,18 @@ def record_case(case: spec.Case) -> dict:
     return {key: value for key, value in seen.items() if value is not None or key == "error"}
 
 
+def record_call(case: spec.Case) -> dict:
+    """The observation of an eager call."""
+    from golden import calls  # of today's Python
+
+    seen = calls.observed(case, tf, calls.taped(case, tf, calls.plain(case, tf)), lambda: tf.random.set_seed(None))
+    return {key: value for key, value in seen.items() if value is not None or key == "error"}
+
+
 def session_config() -> tf.ConfigProto:
     """One thread, so that sums and streams are the same everywhere; each op computed by its own kernel."""
+    from tensorflow.core.protobuf import rewriter_config_pb2
+
     config = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
     config.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
     config.graph_options.rewrite_options.CopyFrom(
@@ -94,6 +106,8 @@ def session_config() -> tf.ConfigProto:
 
 def telling_attributes(node: list) -> list:
     """The node without attributes that follow from its inputs or have their default values."""
+    from tensorflow.python.framework import op_def_registry
+
     definition = op_def_registry.get_registered_ops()[node[1]]
     implied = {name for arg in definition.input_arg
                for name in (arg.type_attr, arg.number_attr, arg.type_list_attr)}
@@ -122,7 +136,7 @@ def write(family: str, observed: dict) -> None:
         return
     lines = [json.dumps(name) + ": " + json.dumps(seen, sort_keys=True, separators=(",", ":"))
              for name, seen in observed.items()]
-    header = f'"tensorflow": "{VERSION}", "recorded": "{datetime.date.today()}"'
+    header = f'"tensorflow": "{tf.__version__}", "recorded": "{datetime.date.today()}"'
     with open(path_of(family), "w", encoding="utf-8") as file:
         file.write("{" + header + ', "cases": {\n' + ",\n".join(lines) + "\n}}\n")
 
@@ -132,8 +146,11 @@ def count_stale(family: spec.Family, observed: dict) -> int:
     recorded, stale = read(family.name), 0
     for name, seen in observed.items():
         fresh = json.loads(json.dumps(seen))
-        found = (compare.differences(family.cases[name], recorded[name], fresh)
-                 if name in recorded else ["not recorded"])
+        differences = compare.differences if MAJOR == 1 else compare.differences_of_calls
+        case = family.cases[name]
+        if case.message is not None:  # which tells of ours
+            case = case._replace(message="")
+        found = differences(case, recorded[name], fresh) if name in recorded else ["not recorded"]
         stale += bool(found)
         for text in found:
             print(f"{family.name}/{name}: {text}")

@@ -7,7 +7,6 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from millstream.compat import modules
-from millstream.core import context
 from millstream.public import available, names
 from millstream.public.missing import CHECK_HINT, MissingModuleError, not_yet
 
@@ -47,7 +46,9 @@ def install_as_tensorflow(api: int = 1) -> None:
             f"tensorflow has been imported already (from {place}). Call install_as_tensorflow before that."
         )
     sys.meta_path.insert(0, TensorFlowFinder(api))
-    context.set_default_mode(eager=api == 2)
+    from millstream.runtime import behavior
+
+    behavior.use(api)
 
 
 class TensorFlowFinder:

@@ -8,7 +8,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from millstream.core.opdef import REGISTRY, REQUIRED, OpDef
+from millstream.core import opdef
+from millstream.core.opdef import REQUIRED, OpDef
 from millstream.public.names import snake_case
 
 
@@ -17,9 +18,9 @@ def function(op_type: str) -> Callable[..., Any]:
     """A function that applies the operation and takes inputs and attributes by name, or in the OpDef's order.
 
     Raises:
-      KeyError: no operation of that type is defined.
+      NotFoundError: no operation of that type is defined.
     """
-    definition = REGISTRY[op_type]
+    definition = opdef.find(op_type)
     inputs = [spec.name for spec in definition.inputs]
     parameters = [*inputs, *_explicit_attributes(definition), "name"]
 
@@ -48,9 +49,9 @@ def _explicit_attributes(definition: OpDef) -> list[str]:
     return [attr.name for attr in sorted(explicit, key=lambda attr: attr.default is not REQUIRED)]
 
 
-@functools.lru_cache(maxsize=1)
-def _op_types(count: int) -> dict[str, str]:
-    return {snake_case(op_type): op_type for op_type in REGISTRY}
+@functools.cache
+def _op_types() -> dict[str, str]:
+    return {snake_case(op_type): op_type for op_type in opdef.op_types()}
 
 
 def by_snake_case(name: str) -> Callable[..., Any] | None:
@@ -58,11 +59,11 @@ def by_snake_case(name: str) -> Callable[..., Any] | None:
 
     Functions of operations that are hidden in TensorFlow begin with an underscore there (`_max`).
     """
-    op_type = _op_types(len(REGISTRY)).get(name.removeprefix("_"))
+    op_type = _op_types().get(name.removeprefix("_"))
     return function(op_type) if op_type else None
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    if name in REGISTRY:
+    if name in opdef.op_types():
         return function(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

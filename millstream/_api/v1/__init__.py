@@ -4,476 +4,152 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1 import bitwise as bitwise
-from millstream._api.v1 import compat as compat
-from millstream._api.v1 import debugging as debugging
-from millstream._api.v1 import dtypes as dtypes
-from millstream._api.v1 import errors as errors
-from millstream._api.v1 import gfile as gfile
-from millstream._api.v1 import graph_util as graph_util
-from millstream._api.v1 import image as image
-from millstream._api.v1 import initializers as initializers
-from millstream._api.v1 import io as io
-from millstream._api.v1 import linalg as linalg
-from millstream._api.v1 import logging as logging
-from millstream._api.v1 import losses as losses
-from millstream._api.v1 import manip as manip
-from millstream._api.v1 import math as math
-from millstream._api.v1 import nest as nest
-from millstream._api.v1 import nn as nn
-from millstream._api.v1 import quantization as quantization
-from millstream._api.v1 import queue as queue
-from millstream._api.v1 import random as random
-from millstream._api.v1 import sparse as sparse
-from millstream._api.v1 import strings as strings
-from millstream._api.v1 import summary as summary
-from millstream._api.v1 import sysconfig as sysconfig
-from millstream._api.v1 import train as train
-from millstream._api.v1 import version as version
-from millstream.core.context import executing_eagerly as executing_eagerly
-from millstream.core.conversion import convert_to_tensor as convert_to_tensor
-from millstream.core.conversion import convert_to_tensor_or_indexed_slices as convert_to_tensor_or_indexed_slices
-from millstream.core.conversion import register_tensor_conversion_function as register_tensor_conversion_function
-from millstream.core.custom_gradient import custom_gradient as custom_gradient
-from millstream.core.device import DeviceSpec as DeviceSpec
-from millstream.core.dtypes import DType as DType
-from millstream.core.dtypes import QUANTIZED_DTYPES as QUANTIZED_DTYPES
-from millstream.core.dtypes import as_dtype as as_dtype
-from millstream.core.dtypes import bfloat16 as bfloat16
-from millstream.core.dtypes import bool_ as bool
-from millstream.core.dtypes import complex128 as complex128
-from millstream.core.dtypes import complex64 as complex64
-from millstream.core.dtypes import double as double
-from millstream.core.dtypes import float16 as float16
-from millstream.core.dtypes import float32 as float32
-from millstream.core.dtypes import float64 as float64
-from millstream.core.dtypes import half as half
-from millstream.core.dtypes import int16 as int16
-from millstream.core.dtypes import int32 as int32
-from millstream.core.dtypes import int64 as int64
-from millstream.core.dtypes import int8 as int8
-from millstream.core.dtypes import qint16 as qint16
-from millstream.core.dtypes import qint32 as qint32
-from millstream.core.dtypes import qint8 as qint8
-from millstream.core.dtypes import quint16 as quint16
-from millstream.core.dtypes import quint8 as quint8
-from millstream.core.dtypes import resource as resource
-from millstream.core.dtypes import string as string
-from millstream.core.dtypes import uint16 as uint16
-from millstream.core.dtypes import uint32 as uint32
-from millstream.core.dtypes import uint64 as uint64
-from millstream.core.dtypes import uint8 as uint8
-from millstream.core.dtypes import variant as variant
-from millstream.core.errors import OpError as OpError
-from millstream.core.gradients import AggregationMethod as AggregationMethod
-from millstream.core.gradients import RegisterGradient as RegisterGradient
-from millstream.core.gradients import UnconnectedGradients as UnconnectedGradients
-from millstream.core.gradients import gradients as gradients
-from millstream.core.gradients import hessians as hessians
-from millstream.core.gradients import no_gradient as NoGradient
-from millstream.core.gradients import no_gradient as NotDifferentiable
-from millstream.core.gradients import no_gradient as no_gradient
-from millstream.core.graph import Graph as Graph
-from millstream.core.graph import get_default_graph as get_default_graph
-from millstream.core.graph import reset_default_graph as reset_default_graph
-from millstream.core.graph_import import import_graph_def as import_graph_def
-from millstream.core.graph_keys import GraphKeys as GraphKeys
-from millstream.core.indexed_slices import IndexedSlices as IndexedSlices
-from millstream.core.log import tensorflow_logger as get_logger
-from millstream.core.operation import Operation as Operation
-from millstream.core.random_seed import get_seed as get_seed
-from millstream.core.random_seed import set_random_seed as set_random_seed
-from millstream.core.scopes import add_to_collection as add_to_collection
-from millstream.core.scopes import add_to_collections as add_to_collections
-from millstream.core.scopes import colocate_with as colocate_with
-from millstream.core.scopes import container as container
-from millstream.core.scopes import control_dependencies as control_dependencies
-from millstream.core.scopes import device as device
-from millstream.core.scopes import get_collection as get_collection
-from millstream.core.scopes import get_collection_ref as get_collection_ref
-from millstream.core.scopes import init_scope as init_scope
-from millstream.core.scopes import name_scope as name_scope
-from millstream.core.scopes import op_scope as op_scope
-from millstream.core.session_stack import get_default_session as get_default_session
-from millstream.core.shapes import Dimension as Dimension
-from millstream.core.shapes import TensorShape as TensorShape
-from millstream.core.shapes import dimension_at_index as dimension_at_index
-from millstream.core.shapes import dimension_value as dimension_value
-from millstream.core.shapes import disable_v2_tensorshape as disable_v2_tensorshape
-from millstream.core.shapes import enable_v2_tensorshape as enable_v2_tensorshape
-from millstream.core.sparse_tensor import SparseTensor as SparseTensor
-from millstream.core.sparse_tensor import SparseTensorValue as SparseTensorValue
-from millstream.core.sparse_tensor import convert_to_tensor_or_sparse_tensor as convert_to_tensor_or_sparse_tensor
-from millstream.core.static_values import get_static_value as get_static_value
-from millstream.core.template import make_template as make_template
-from millstream.core.tensor import Tensor as Tensor
-from millstream.core.variable_creators import disable_resource_variables as disable_resource_variables
-from millstream.core.variable_creators import enable_resource_variables as enable_resource_variables
-from millstream.core.variable_creators import resource_variables_enabled as resource_variables_enabled
-from millstream.core.variable_creators import variable_creator_scope as variable_creator_scope
-from millstream.core.variable_lists import all_variables as all_variables
-from millstream.core.variable_lists import global_variables as global_variables
-from millstream.core.variable_lists import local_variables as local_variables
-from millstream.core.variable_lists import model_variables as model_variables
-from millstream.core.variable_lists import moving_average_variables as moving_average_variables
-from millstream.core.variable_lists import trainable_variables as trainable_variables
-from millstream.core.variable_scope import AUTO_REUSE as AUTO_REUSE
-from millstream.core.variable_scope import VariableScope as VariableScope
-from millstream.core.variable_scope import get_local_variable as get_local_variable
-from millstream.core.variable_scope import get_variable as get_variable
-from millstream.core.variable_scope import get_variable_scope as get_variable_scope
-from millstream.core.variable_scope import no_regularizer as no_regularizer
-from millstream.core.variable_scope import variable_op_scope as variable_op_scope
-from millstream.core.variable_scope import variable_scope as variable_scope
-from millstream.core.variable_settings import VariableAggregation as VariableAggregation
-from millstream.core.variable_settings import VariableSynchronization as VariableSynchronization
-from millstream.core.variables import VariableV1 as Variable
-from millstream.io.tensor_proto import make_ndarray as make_ndarray
-from millstream.io.tensor_proto import make_tensor_proto as make_tensor_proto
-from millstream.ops.arithmetic_ops import add as add
-from millstream.ops.arithmetic_ops import atan2 as atan2
-from millstream.ops.arithmetic_ops import div as div
-from millstream.ops.arithmetic_ops import div_no_nan as div_no_nan
-from millstream.ops.arithmetic_ops import divide as divide
-from millstream.ops.arithmetic_ops import floor_div as floor_div
-from millstream.ops.arithmetic_ops import floordiv as floordiv
-from millstream.ops.arithmetic_ops import floormod as floormod
-from millstream.ops.arithmetic_ops import floormod as mod
-from millstream.ops.arithmetic_ops import maximum as maximum
-from millstream.ops.arithmetic_ops import minimum as minimum
-from millstream.ops.arithmetic_ops import multiply as multiply
-from millstream.ops.arithmetic_ops import pow as pow
-from millstream.ops.arithmetic_ops import realdiv as realdiv
-from millstream.ops.arithmetic_ops import scalar_mul as scalar_mul
-from millstream.ops.arithmetic_ops import squared_difference as squared_difference
-from millstream.ops.arithmetic_ops import subtract as subtract
-from millstream.ops.arithmetic_ops import truediv as truediv
-from millstream.ops.arithmetic_ops import truncatediv as truncatediv
-from millstream.ops.arithmetic_ops import truncatemod as truncatemod
-from millstream.ops.bitcast_ops import bitcast as bitcast
-from millstream.ops.cast_ops import cast as cast
-from millstream.ops.cast_ops import to_bfloat16 as to_bfloat16
-from millstream.ops.cast_ops import to_complex128 as to_complex128
-from millstream.ops.cast_ops import to_complex64 as to_complex64
-from millstream.ops.cast_ops import to_double as to_double
-from millstream.ops.cast_ops import to_float as to_float
-from millstream.ops.cast_ops import to_int32 as to_int32
-from millstream.ops.cast_ops import to_int64 as to_int64
-from millstream.ops.check_ops import add_check_numerics_ops as add_check_numerics_ops
-from millstream.ops.check_ops import assert_equal as assert_equal
-from millstream.ops.check_ops import assert_greater as assert_greater
-from millstream.ops.check_ops import assert_greater_equal as assert_greater_equal
-from millstream.ops.check_ops import assert_less as assert_less
-from millstream.ops.check_ops import assert_less_equal as assert_less_equal
-from millstream.ops.check_ops import assert_near as assert_near
-from millstream.ops.check_ops import assert_negative as assert_negative
-from millstream.ops.check_ops import assert_non_negative as assert_non_negative
-from millstream.ops.check_ops import assert_non_positive as assert_non_positive
-from millstream.ops.check_ops import assert_none_equal as assert_none_equal
-from millstream.ops.check_ops import assert_positive as assert_positive
-from millstream.ops.check_ops import is_non_decreasing as is_non_decreasing
-from millstream.ops.check_ops import is_strictly_increasing as is_strictly_increasing
-from millstream.ops.check_ops import verify_tensor_all_finite as verify_tensor_all_finite
-from millstream.ops.clip_ops import clip_by_average_norm as clip_by_average_norm
-from millstream.ops.clip_ops import clip_by_global_norm as clip_by_global_norm
-from millstream.ops.clip_ops import clip_by_norm as clip_by_norm
-from millstream.ops.clip_ops import clip_by_value as clip_by_value
-from millstream.ops.clip_ops import global_norm as global_norm
-from millstream.ops.comparison_ops import equal as equal
-from millstream.ops.comparison_ops import greater as greater
-from millstream.ops.comparison_ops import greater_equal as greater_equal
-from millstream.ops.comparison_ops import is_finite as is_finite
-from millstream.ops.comparison_ops import is_inf as is_inf
-from millstream.ops.comparison_ops import is_nan as is_nan
-from millstream.ops.comparison_ops import less as less
-from millstream.ops.comparison_ops import less_equal as less_equal
-from millstream.ops.comparison_ops import logical_and as logical_and
-from millstream.ops.comparison_ops import logical_not as logical_not
-from millstream.ops.comparison_ops import logical_or as logical_or
-from millstream.ops.comparison_ops import logical_xor as logical_xor
-from millstream.ops.comparison_ops import not_equal as not_equal
-from millstream.ops.complex_ops import angle as angle
-from millstream.ops.complex_ops import complex as complex
-from millstream.ops.complex_ops import conj as conj
-from millstream.ops.complex_ops import imag as imag
-from millstream.ops.complex_ops import real as real
-from millstream.ops.confusion_matrix import confusion_matrix as confusion_matrix
-from millstream.ops.constant_op import constant as constant
-from millstream.ops.constant_op import placeholder as placeholder
-from millstream.ops.constant_op import placeholder_with_default as placeholder_with_default
-from millstream.ops.constant_op import sparse_placeholder as sparse_placeholder
-from millstream.ops.control_flow_ops import Assert as Assert
-from millstream.ops.control_flow_ops import group as group
-from millstream.ops.control_flow_ops import no_op as no_op
-from millstream.ops.control_flow_ops import tuple_ as tuple
-from millstream.ops.decomposition_ops import qr as qr
-from millstream.ops.decomposition_ops import self_adjoint_eig as self_adjoint_eig
-from millstream.ops.decomposition_ops import self_adjoint_eigvals as self_adjoint_eigvals
-from millstream.ops.decomposition_ops import svd as svd
-from millstream.ops.diag_ops import matrix_band_part as matrix_band_part
-from millstream.ops.diag_ops import matrix_diag as matrix_diag
-from millstream.ops.diag_ops import matrix_diag_part as matrix_diag_part
-from millstream.ops.diag_ops import matrix_set_diag as matrix_set_diag
-from millstream.ops.diag_ops import tensor_diag as diag
-from millstream.ops.diag_ops import tensor_diag_part as diag_part
-from millstream.ops.einsum import einsum as einsum
-from millstream.ops.elementwise_ops import abs as abs
-from millstream.ops.elementwise_ops import acos as acos
-from millstream.ops.elementwise_ops import acosh as acosh
-from millstream.ops.elementwise_ops import asin as asin
-from millstream.ops.elementwise_ops import asinh as asinh
-from millstream.ops.elementwise_ops import atan as atan
-from millstream.ops.elementwise_ops import atanh as atanh
-from millstream.ops.elementwise_ops import ceil as ceil
-from millstream.ops.elementwise_ops import cos as cos
-from millstream.ops.elementwise_ops import cosh as cosh
-from millstream.ops.elementwise_ops import exp as exp
-from millstream.ops.elementwise_ops import expm1 as expm1
-from millstream.ops.elementwise_ops import floor as floor
-from millstream.ops.elementwise_ops import log as log
-from millstream.ops.elementwise_ops import log1p as log1p
-from millstream.ops.elementwise_ops import log_sigmoid as log_sigmoid
-from millstream.ops.elementwise_ops import negative as negative
-from millstream.ops.elementwise_ops import reciprocal as reciprocal
-from millstream.ops.elementwise_ops import rint as rint
-from millstream.ops.elementwise_ops import round as round
-from millstream.ops.elementwise_ops import rsqrt as rsqrt
-from millstream.ops.elementwise_ops import sigmoid as sigmoid
-from millstream.ops.elementwise_ops import sign as sign
-from millstream.ops.elementwise_ops import sin as sin
-from millstream.ops.elementwise_ops import sinh as sinh
-from millstream.ops.elementwise_ops import sqrt as sqrt
-from millstream.ops.elementwise_ops import square as square
-from millstream.ops.elementwise_ops import tan as tan
-from millstream.ops.elementwise_ops import tanh as tanh
-from millstream.ops.fill_ops import eye as eye
-from millstream.ops.fill_ops import fill as fill
-from millstream.ops.fill_ops import meshgrid as meshgrid
-from millstream.ops.fill_ops import ones as ones
-from millstream.ops.fill_ops import ones_like as ones_like
-from millstream.ops.fill_ops import sequence_mask as sequence_mask
-from millstream.ops.fill_ops import zeros as zeros
-from millstream.ops.fill_ops import zeros_like as zeros_like
-from millstream.ops.gather_ops import batch_gather as batch_gather
-from millstream.ops.gather_ops import gather as gather
-from millstream.ops.gather_ops import gather_nd as gather_nd
-from millstream.ops.gather_ops import one_hot as one_hot
-from millstream.ops.histogram_ops import bincount as bincount
-from millstream.ops.histogram_ops import histogram_fixed_width as histogram_fixed_width
-from millstream.ops.histogram_ops import histogram_fixed_width_bins as histogram_fixed_width_bins
-from millstream.ops.identity_ops import check_numerics as check_numerics
-from millstream.ops.identity_ops import guarantee_const as guarantee_const
-from millstream.ops.identity_ops import identity as identity
-from millstream.ops.identity_ops import identity_n as identity_n
-from millstream.ops.identity_ops import stop_gradient as stop_gradient
-from millstream.ops.init_ops import Constant as constant_initializer
-from millstream.ops.init_ops import GlorotNormal as glorot_normal_initializer
-from millstream.ops.init_ops import GlorotUniform as glorot_uniform_initializer
-from millstream.ops.init_ops import Ones as ones_initializer
-from millstream.ops.init_ops import Orthogonal as orthogonal_initializer
-from millstream.ops.init_ops import RandomNormal as random_normal_initializer
-from millstream.ops.init_ops import RandomUniform as random_uniform_initializer
-from millstream.ops.init_ops import TruncatedNormal as truncated_normal_initializer
-from millstream.ops.init_ops import UniformUnitScaling as uniform_unit_scaling_initializer
-from millstream.ops.init_ops import VarianceScaling as variance_scaling_initializer
-from millstream.ops.init_ops import Zeros as zeros_initializer
-from millstream.ops.join_ops import concat as concat
-from millstream.ops.join_ops import parallel_stack as parallel_stack
-from millstream.ops.join_ops import split as split
-from millstream.ops.join_ops import stack as stack
-from millstream.ops.join_ops import unstack as unstack
-from millstream.ops.linalg_ops import cholesky as cholesky
-from millstream.ops.linalg_ops import cholesky_solve as cholesky_solve
-from millstream.ops.linalg_ops import matrix_determinant as matrix_determinant
-from millstream.ops.linalg_ops import matrix_inverse as matrix_inverse
-from millstream.ops.linalg_ops import matrix_solve as matrix_solve
-from millstream.ops.linalg_ops import matrix_solve_ls as matrix_solve_ls
-from millstream.ops.linalg_ops import matrix_triangular_solve as matrix_triangular_solve
-from millstream.ops.logging_ops import Print as Print
-from millstream.ops.logging_ops import print_ as print
-from millstream.ops.lookup_ops import initialize_all_tables as initialize_all_tables
-from millstream.ops.lookup_ops import tables_initializer as tables_initializer
-from millstream.ops.math_ops import accumulate_n as accumulate_n
-from millstream.ops.math_ops import add_n as add_n
-from millstream.ops.math_ops import arg_max as arg_max
-from millstream.ops.math_ops import arg_min as arg_min
-from millstream.ops.math_ops import argmax as argmax
-from millstream.ops.math_ops import argmin as argmin
-from millstream.ops.math_ops import cumprod as cumprod
-from millstream.ops.math_ops import cumsum as cumsum
-from millstream.ops.math_ops import lin_space as lin_space
-from millstream.ops.math_ops import lin_space as linspace
-from millstream.ops.math_ops import range as range
-from millstream.ops.math_ops import saturate_cast as saturate_cast
-from millstream.ops.matmul_ops import matmul as matmul
-from millstream.ops.matmul_ops import sparse_matmul as sparse_matmul
-from millstream.ops.matmul_ops import tensordot as tensordot
-from millstream.ops.matrix_functions import matrix_square_root as matrix_square_root
-from millstream.ops.norms import cross as cross
-from millstream.ops.norms import norm as norm
-from millstream.ops.norms import trace as trace
-from millstream.ops.operators import disable_tensor_equality as disable_tensor_equality
-from millstream.ops.operators import enable_tensor_equality as enable_tensor_equality
-from millstream.ops.pad_ops import pad as pad
-from millstream.ops.pad_ops import reverse as reverse
-from millstream.ops.pad_ops import reverse as reverse_v2
-from millstream.ops.pad_ops import reverse_sequence as reverse_sequence
-from millstream.ops.pad_ops import roll as roll
-from millstream.ops.pad_ops import tile as tile
-from millstream.ops.partitioned_variables import create_partitioned_variables as create_partitioned_variables
-from millstream.ops.partitioned_variables import fixed_size_partitioner as fixed_size_partitioner
-from millstream.ops.partitioned_variables import min_max_variable_partitioner as min_max_variable_partitioner
-from millstream.ops.partitioned_variables import variable_axis_size_partitioner as variable_axis_size_partitioner
-from millstream.ops.quantize_ops import dequantize as dequantize
-from millstream.ops.quantize_ops import quantize as quantize
-from millstream.ops.quantize_ops import quantize_v2 as quantize_v2
-from millstream.ops.queues import FIFOQueue as FIFOQueue
-from millstream.ops.queues import PaddingFIFOQueue as PaddingFIFOQueue
-from millstream.ops.queues import PriorityQueue as PriorityQueue
-from millstream.ops.queues import QueueBase as QueueBase
-from millstream.ops.queues import RandomShuffleQueue as RandomShuffleQueue
-from millstream.ops.random_ops import multinomial as multinomial
-from millstream.ops.random_ops import random_crop as random_crop
-from millstream.ops.random_ops import random_gamma as random_gamma
-from millstream.ops.random_ops import random_normal as random_normal
-from millstream.ops.random_ops import random_poisson as random_poisson
-from millstream.ops.random_ops import random_shuffle as random_shuffle
-from millstream.ops.random_ops import random_uniform as random_uniform
-from millstream.ops.random_ops import truncated_normal as truncated_normal
-from millstream.ops.rank_check_ops import assert_integer as assert_integer
-from millstream.ops.rank_check_ops import assert_proper_iterable as assert_proper_iterable
-from millstream.ops.rank_check_ops import assert_rank as assert_rank
-from millstream.ops.rank_check_ops import assert_rank_at_least as assert_rank_at_least
-from millstream.ops.rank_check_ops import assert_rank_in as assert_rank_in
-from millstream.ops.rank_check_ops import assert_same_float_dtype as assert_same_float_dtype
-from millstream.ops.rank_check_ops import assert_scalar as assert_scalar
-from millstream.ops.rank_check_ops import assert_type as assert_type
-from millstream.ops.rank_check_ops import ensure_shape as ensure_shape
-from millstream.ops.rank_check_ops import is_numeric_tensor as is_numeric_tensor
-from millstream.ops.rank_check_ops import is_tensor as is_tensor
-from millstream.ops.reduction_ops import count_nonzero as count_nonzero
-from millstream.ops.reduction_ops import reduce_all as reduce_all
-from millstream.ops.reduction_ops import reduce_any as reduce_any
-from millstream.ops.reduction_ops import reduce_logsumexp as reduce_logsumexp
-from millstream.ops.reduction_ops import reduce_max as reduce_max
-from millstream.ops.reduction_ops import reduce_mean as reduce_mean
-from millstream.ops.reduction_ops import reduce_min as reduce_min
-from millstream.ops.reduction_ops import reduce_prod as reduce_prod
-from millstream.ops.reduction_ops import reduce_sum as reduce_sum
-from millstream.ops.reshape_ops import broadcast_to as broadcast_to
-from millstream.ops.reshape_ops import expand_dims as expand_dims
-from millstream.ops.reshape_ops import invert_permutation as invert_permutation
-from millstream.ops.reshape_ops import matrix_transpose as matrix_transpose
-from millstream.ops.reshape_ops import reshape as reshape
-from millstream.ops.reshape_ops import squeeze as squeeze
-from millstream.ops.reshape_ops import transpose as transpose
-from millstream.ops.scatter_ops import scatter_nd as scatter_nd
-from millstream.ops.scatter_ops import tensor_scatter_nd_add as tensor_scatter_add
-from millstream.ops.scatter_ops import tensor_scatter_nd_add as tensor_scatter_nd_add
-from millstream.ops.scatter_ops import tensor_scatter_nd_sub as tensor_scatter_nd_sub
-from millstream.ops.scatter_ops import tensor_scatter_nd_sub as tensor_scatter_sub
-from millstream.ops.scatter_ops import tensor_scatter_nd_update as tensor_scatter_nd_update
-from millstream.ops.scatter_ops import tensor_scatter_nd_update as tensor_scatter_update
-from millstream.ops.script_ops import numpy_function as numpy_function
-from millstream.ops.script_ops import py_func as py_func
-from millstream.ops.search_ops import searchsorted as searchsorted
-from millstream.ops.search_ops import setdiff1d as setdiff1d
-from millstream.ops.search_ops import unique as unique
-from millstream.ops.search_ops import unique_with_counts as unique_with_counts
-from millstream.ops.search_ops import unravel_index as unravel_index
-from millstream.ops.segment_ops import segment_max as segment_max
-from millstream.ops.segment_ops import segment_mean as segment_mean
-from millstream.ops.segment_ops import segment_min as segment_min
-from millstream.ops.segment_ops import segment_prod as segment_prod
-from millstream.ops.segment_ops import segment_sum as segment_sum
-from millstream.ops.segment_ops import unsorted_segment_max as unsorted_segment_max
-from millstream.ops.segment_ops import unsorted_segment_mean as unsorted_segment_mean
-from millstream.ops.segment_ops import unsorted_segment_min as unsorted_segment_min
-from millstream.ops.segment_ops import unsorted_segment_prod as unsorted_segment_prod
-from millstream.ops.segment_ops import unsorted_segment_sqrt_n as unsorted_segment_sqrt_n
-from millstream.ops.segment_ops import unsorted_segment_sum as unsorted_segment_sum
-from millstream.ops.select_ops import boolean_mask as boolean_mask
-from millstream.ops.select_ops import dynamic_partition as dynamic_partition
-from millstream.ops.select_ops import dynamic_stitch as dynamic_stitch
-from millstream.ops.select_ops import repeat as repeat
-from millstream.ops.select_ops import where as where
-from millstream.ops.select_ops import where_v2 as where_v2
-from millstream.ops.shape_ops import broadcast_dynamic_shape as broadcast_dynamic_shape
-from millstream.ops.shape_ops import broadcast_static_shape as broadcast_static_shape
-from millstream.ops.shape_ops import rank as rank
-from millstream.ops.shape_ops import shape as shape
-from millstream.ops.shape_ops import shape_n as shape_n
-from millstream.ops.shape_ops import size as size
-from millstream.ops.slice_ops import newaxis as newaxis
-from millstream.ops.slice_ops import slice_ as slice
-from millstream.ops.slice_ops import strided_slice as strided_slice
-from millstream.ops.sort_ops import argsort as argsort
-from millstream.ops.sort_ops import sort as sort
-from millstream.ops.space_ops import batch_to_space as batch_to_space
-from millstream.ops.space_ops import batch_to_space_nd as batch_to_space_nd
-from millstream.ops.space_ops import depth_to_space as depth_to_space
-from millstream.ops.space_ops import required_space_to_batch_paddings as required_space_to_batch_paddings
-from millstream.ops.space_ops import space_to_batch as space_to_batch
-from millstream.ops.space_ops import space_to_batch_nd as space_to_batch_nd
-from millstream.ops.space_ops import space_to_depth as space_to_depth
-from millstream.ops.sparse_segment_ops import sparse_segment_mean as sparse_segment_mean
-from millstream.ops.sparse_segment_ops import sparse_segment_sqrt_n as sparse_segment_sqrt_n
-from millstream.ops.sparse_segment_ops import sparse_segment_sum as sparse_segment_sum
-from millstream.ops.special_math_ops import betainc as betainc
-from millstream.ops.special_math_ops import digamma as digamma
-from millstream.ops.special_math_ops import erf as erf
-from millstream.ops.special_math_ops import erfc as erfc
-from millstream.ops.special_math_ops import igamma as igamma
-from millstream.ops.special_math_ops import igammac as igammac
-from millstream.ops.special_math_ops import lbeta as lbeta
-from millstream.ops.special_math_ops import lgamma as lgamma
-from millstream.ops.special_math_ops import polygamma as polygamma
-from millstream.ops.special_math_ops import zeta as zeta
-from millstream.ops.state_nd_ops import batch_scatter_update as batch_scatter_update
-from millstream.ops.state_nd_ops import scatter_nd_add as scatter_nd_add
-from millstream.ops.state_nd_ops import scatter_nd_sub as scatter_nd_sub
-from millstream.ops.state_nd_ops import scatter_nd_update as scatter_nd_update
-from millstream.ops.state_ops import assign as assign
-from millstream.ops.state_ops import assign_add as assign_add
-from millstream.ops.state_ops import assign_sub as assign_sub
-from millstream.ops.state_ops import count_up_to as count_up_to
-from millstream.ops.state_ops import is_variable_initialized as is_variable_initialized
-from millstream.ops.state_ops import scatter_add as scatter_add
-from millstream.ops.state_ops import scatter_div as scatter_div
-from millstream.ops.state_ops import scatter_max as scatter_max
-from millstream.ops.state_ops import scatter_min as scatter_min
-from millstream.ops.state_ops import scatter_mul as scatter_mul
-from millstream.ops.state_ops import scatter_sub as scatter_sub
-from millstream.ops.state_ops import scatter_update as scatter_update
-from millstream.ops.string_ops import as_string as as_string
-from millstream.ops.string_ops import string_join as string_join
-from millstream.ops.string_ops import string_to_number as string_to_number
-from millstream.ops.variable_ops import assert_variables_initialized as assert_variables_initialized
-from millstream.ops.variable_ops import global_variables_initializer as global_variables_initializer
-from millstream.ops.variable_ops import initialize_all_variables as initialize_all_variables
-from millstream.ops.variable_ops import initialize_local_variables as initialize_local_variables
-from millstream.ops.variable_ops import initialize_variables as initialize_variables
-from millstream.ops.variable_ops import local_variables_initializer as local_variables_initializer
-from millstream.ops.variable_ops import report_uninitialized_variables as report_uninitialized_variables
-from millstream.ops.variable_ops import variables_initializer as variables_initializer
-from millstream.public.versions import COMPILER_VERSION as COMPILER_VERSION
-from millstream.public.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
-from millstream.public.versions import GIT_VERSION_1 as GIT_VERSION
-from millstream.public.versions import GRAPH_DEF_VERSION_1 as GRAPH_DEF_VERSION
-from millstream.public.versions import GRAPH_DEF_VERSION_MIN_CONSUMER as GRAPH_DEF_VERSION_MIN_CONSUMER
-from millstream.public.versions import GRAPH_DEF_VERSION_MIN_PRODUCER as GRAPH_DEF_VERSION_MIN_PRODUCER
-from millstream.public.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
-from millstream.public.versions import VERSION_1 as VERSION
-from millstream.runtime.session import InteractiveSession as InteractiveSession
-from millstream.runtime.session import Session as Session
 
 if _typing.TYPE_CHECKING:
     from millstream._api.v1 import app as app
+    from millstream._api.v1 import autograph as autograph
+    from millstream._api.v1 import bitwise as bitwise
+    from millstream._api.v1 import compat as compat
+    from millstream._api.v1 import config as config
     from millstream._api.v1 import contrib as contrib
+    from millstream._api.v1 import debugging as debugging
+    from millstream._api.v1 import dtypes as dtypes
+    from millstream._api.v1 import errors as errors
+    from millstream._api.v1 import experimental as experimental
     from millstream._api.v1 import flags as flags
+    from millstream._api.v1 import gfile as gfile
+    from millstream._api.v1 import graph_util as graph_util
+    from millstream._api.v1 import image as image
+    from millstream._api.v1 import initializers as initializers
+    from millstream._api.v1 import io as io
     from millstream._api.v1 import keras as keras
+    from millstream._api.v1 import linalg as linalg
+    from millstream._api.v1 import logging as logging
+    from millstream._api.v1 import losses as losses
+    from millstream._api.v1 import manip as manip
+    from millstream._api.v1 import math as math
+    from millstream._api.v1 import nest as nest
+    from millstream._api.v1 import nn as nn
+    from millstream._api.v1 import quantization as quantization
+    from millstream._api.v1 import queue as queue
+    from millstream._api.v1 import random as random
     from millstream._api.v1 import raw_ops as raw_ops
+    from millstream._api.v1 import signal as signal
+    from millstream._api.v1 import sparse as sparse
+    from millstream._api.v1 import spectral as spectral
+    from millstream._api.v1 import strings as strings
+    from millstream._api.v1 import summary as summary
+    from millstream._api.v1 import sysconfig as sysconfig
     from millstream._api.v1 import test as test
+    from millstream._api.v1 import train as train
+    from millstream._api.v1 import version as version
+    from millstream.core.composite_specs import IndexedSlicesSpec as IndexedSlicesSpec
+    from millstream.core.composite_specs import SparseTensorSpec as SparseTensorSpec
+    from millstream.core.context import executing_eagerly as executing_eagerly
+    from millstream.core.conversion import convert_to_tensor as convert_to_tensor
+    from millstream.core.conversion import convert_to_tensor_or_indexed_slices as convert_to_tensor_or_indexed_slices
+    from millstream.core.conversion import register_tensor_conversion_function as register_tensor_conversion_function
+    from millstream.core.custom_gradient import custom_gradient as custom_gradient
+    from millstream.core.custom_gradient import grad_pass_through as grad_pass_through
+    from millstream.core.custom_gradient import recompute_grad as recompute_grad
+    from millstream.core.device import DeviceSpec as DeviceSpec
+    from millstream.core.dtypes import DType as DType
+    from millstream.core.dtypes import QUANTIZED_DTYPES as QUANTIZED_DTYPES
+    from millstream.core.dtypes import as_dtype as as_dtype
+    from millstream.core.dtypes import bfloat16 as bfloat16
+    from millstream.core.dtypes import bool_ as bool
+    from millstream.core.dtypes import complex128 as complex128
+    from millstream.core.dtypes import complex64 as complex64
+    from millstream.core.dtypes import double as double
+    from millstream.core.dtypes import float16 as float16
+    from millstream.core.dtypes import float32 as float32
+    from millstream.core.dtypes import float64 as float64
+    from millstream.core.dtypes import half as half
+    from millstream.core.dtypes import int16 as int16
+    from millstream.core.dtypes import int32 as int32
+    from millstream.core.dtypes import int64 as int64
+    from millstream.core.dtypes import int8 as int8
+    from millstream.core.dtypes import qint16 as qint16
+    from millstream.core.dtypes import qint32 as qint32
+    from millstream.core.dtypes import qint8 as qint8
+    from millstream.core.dtypes import quint16 as quint16
+    from millstream.core.dtypes import quint8 as quint8
+    from millstream.core.dtypes import resource as resource
+    from millstream.core.dtypes import string as string
+    from millstream.core.dtypes import uint16 as uint16
+    from millstream.core.dtypes import uint32 as uint32
+    from millstream.core.dtypes import uint64 as uint64
+    from millstream.core.dtypes import uint8 as uint8
+    from millstream.core.dtypes import variant as variant
+    from millstream.core.errors import OpError as OpError
+    from millstream.core.function import function_v1 as function
+    from millstream.core.gradient_tape import GradientTape as GradientTape
+    from millstream.core.gradients import AggregationMethod as AggregationMethod
+    from millstream.core.gradients import RegisterGradient as RegisterGradient
+    from millstream.core.gradients import UnconnectedGradients as UnconnectedGradients
+    from millstream.core.gradients import gradients as gradients
+    from millstream.core.gradients import hessians as hessians
+    from millstream.core.gradients import no_gradient as NoGradient
+    from millstream.core.gradients import no_gradient as NotDifferentiable
+    from millstream.core.gradients import no_gradient as no_gradient
+    from millstream.core.graph import Graph as Graph
+    from millstream.core.graph import get_default_graph as get_default_graph
+    from millstream.core.graph import reset_default_graph as reset_default_graph
+    from millstream.core.graph_import import import_graph_def as import_graph_def
+    from millstream.core.graph_keys import GraphKeys as GraphKeys
+    from millstream.core.indexed_slices import IndexedSlices as IndexedSlices
+    from millstream.core.log import tensorflow_logger as get_logger
+    from millstream.core.module import Module as Module
+    from millstream.core.operation import Operation as Operation
+    from millstream.core.random_seed import get_seed as get_seed
+    from millstream.core.random_seed import set_random_seed as set_random_seed
+    from millstream.core.scopes import add_to_collection as add_to_collection
+    from millstream.core.scopes import add_to_collections as add_to_collections
+    from millstream.core.scopes import colocate_with as colocate_with
+    from millstream.core.scopes import container as container
+    from millstream.core.scopes import control_dependencies as control_dependencies
+    from millstream.core.scopes import device as device
+    from millstream.core.scopes import get_collection as get_collection
+    from millstream.core.scopes import get_collection_ref as get_collection_ref
+    from millstream.core.scopes import init_scope as init_scope
+    from millstream.core.scopes import name_scope as name_scope
+    from millstream.core.scopes import op_scope as op_scope
+    from millstream.core.session_stack import get_default_session as get_default_session
+    from millstream.core.shapes import Dimension as Dimension
+    from millstream.core.shapes import TensorShape as TensorShape
+    from millstream.core.shapes import dimension_at_index as dimension_at_index
+    from millstream.core.shapes import dimension_value as dimension_value
+    from millstream.core.shapes import disable_v2_tensorshape as disable_v2_tensorshape
+    from millstream.core.shapes import enable_v2_tensorshape as enable_v2_tensorshape
+    from millstream.core.sparse_tensor import SparseTensor as SparseTensor
+    from millstream.core.sparse_tensor import SparseTensorValue as SparseTensorValue
+    from millstream.core.sparse_tensor import convert_to_tensor_or_sparse_tensor as convert_to_tensor_or_sparse_tensor
+    from millstream.core.static_values import get_static_value as get_static_value
+    from millstream.core.template import make_template as make_template
+    from millstream.core.tensor import Tensor as Tensor
+    from millstream.core.tensor_spec import TensorSpec as TensorSpec
+    from millstream.core.type_spec import TypeSpec as TypeSpec
+    from millstream.core.variable_creators import disable_resource_variables as disable_resource_variables
+    from millstream.core.variable_creators import enable_resource_variables as enable_resource_variables
+    from millstream.core.variable_creators import resource_variables_enabled as resource_variables_enabled
+    from millstream.core.variable_creators import variable_creator_scope as variable_creator_scope
+    from millstream.core.variable_lists import all_variables as all_variables
+    from millstream.core.variable_lists import global_variables as global_variables
+    from millstream.core.variable_lists import local_variables as local_variables
+    from millstream.core.variable_lists import model_variables as model_variables
+    from millstream.core.variable_lists import moving_average_variables as moving_average_variables
+    from millstream.core.variable_lists import trainable_variables as trainable_variables
+    from millstream.core.variable_scope import AUTO_REUSE as AUTO_REUSE
+    from millstream.core.variable_scope import VariableScope as VariableScope
+    from millstream.core.variable_scope import get_local_variable as get_local_variable
+    from millstream.core.variable_scope import get_variable as get_variable
+    from millstream.core.variable_scope import get_variable_scope as get_variable_scope
+    from millstream.core.variable_scope import no_regularizer as no_regularizer
+    from millstream.core.variable_scope import variable_op_scope as variable_op_scope
+    from millstream.core.variable_scope import variable_scope as variable_scope
+    from millstream.core.variable_settings import VariableAggregation as VariableAggregation
+    from millstream.core.variable_settings import VariableSynchronization as VariableSynchronization
+    from millstream.core.variables import VariableV1 as Variable
     from millstream.io.proto import AttrValue as AttrValue
     from millstream.io.proto import ConfigProto as ConfigProto
     from millstream.io.proto import Event as Event
@@ -492,32 +168,906 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import Summary as Summary
     from millstream.io.proto import SummaryMetadata as SummaryMetadata
     from millstream.io.proto import TensorInfo as TensorInfo
+    from millstream.io.tensor_proto import make_ndarray as make_ndarray
+    from millstream.io.tensor_proto import make_tensor_proto as make_tensor_proto
+    from millstream.ops.arithmetic_ops import add as add
+    from millstream.ops.arithmetic_ops import atan2 as atan2
+    from millstream.ops.arithmetic_ops import div as div
+    from millstream.ops.arithmetic_ops import div_no_nan as div_no_nan
+    from millstream.ops.arithmetic_ops import divide as divide
+    from millstream.ops.arithmetic_ops import floor_div as floor_div
+    from millstream.ops.arithmetic_ops import floordiv as floordiv
+    from millstream.ops.arithmetic_ops import floormod as floormod
+    from millstream.ops.arithmetic_ops import floormod as mod
+    from millstream.ops.arithmetic_ops import maximum as maximum
+    from millstream.ops.arithmetic_ops import minimum as minimum
+    from millstream.ops.arithmetic_ops import multiply as multiply
+    from millstream.ops.arithmetic_ops import pow as pow
+    from millstream.ops.arithmetic_ops import realdiv as realdiv
+    from millstream.ops.arithmetic_ops import scalar_mul as scalar_mul
+    from millstream.ops.arithmetic_ops import squared_difference as squared_difference
+    from millstream.ops.arithmetic_ops import subtract as subtract
+    from millstream.ops.arithmetic_ops import truediv as truediv
+    from millstream.ops.arithmetic_ops import truncatediv as truncatediv
+    from millstream.ops.arithmetic_ops import truncatemod as truncatemod
+    from millstream.ops.bitcast_ops import bitcast as bitcast
+    from millstream.ops.cast_ops import cast as cast
+    from millstream.ops.cast_ops import to_bfloat16 as to_bfloat16
+    from millstream.ops.cast_ops import to_complex128 as to_complex128
+    from millstream.ops.cast_ops import to_complex64 as to_complex64
+    from millstream.ops.cast_ops import to_double as to_double
+    from millstream.ops.cast_ops import to_float as to_float
+    from millstream.ops.cast_ops import to_int32 as to_int32
+    from millstream.ops.cast_ops import to_int64 as to_int64
+    from millstream.ops.check_ops import add_check_numerics_ops as add_check_numerics_ops
+    from millstream.ops.check_ops import assert_equal as assert_equal
+    from millstream.ops.check_ops import assert_greater as assert_greater
+    from millstream.ops.check_ops import assert_greater_equal as assert_greater_equal
+    from millstream.ops.check_ops import assert_less as assert_less
+    from millstream.ops.check_ops import assert_less_equal as assert_less_equal
+    from millstream.ops.check_ops import assert_near as assert_near
+    from millstream.ops.check_ops import assert_negative as assert_negative
+    from millstream.ops.check_ops import assert_non_negative as assert_non_negative
+    from millstream.ops.check_ops import assert_non_positive as assert_non_positive
+    from millstream.ops.check_ops import assert_none_equal as assert_none_equal
+    from millstream.ops.check_ops import assert_positive as assert_positive
+    from millstream.ops.check_ops import is_non_decreasing as is_non_decreasing
+    from millstream.ops.check_ops import is_strictly_increasing as is_strictly_increasing
+    from millstream.ops.check_ops import verify_tensor_all_finite as verify_tensor_all_finite
+    from millstream.ops.clip_ops import clip_by_average_norm as clip_by_average_norm
+    from millstream.ops.clip_ops import clip_by_global_norm as clip_by_global_norm
+    from millstream.ops.clip_ops import clip_by_norm as clip_by_norm
+    from millstream.ops.clip_ops import clip_by_value as clip_by_value
+    from millstream.ops.clip_ops import global_norm as global_norm
+    from millstream.ops.comparison_ops import equal as equal
+    from millstream.ops.comparison_ops import greater as greater
+    from millstream.ops.comparison_ops import greater_equal as greater_equal
+    from millstream.ops.comparison_ops import is_finite as is_finite
+    from millstream.ops.comparison_ops import is_inf as is_inf
+    from millstream.ops.comparison_ops import is_nan as is_nan
+    from millstream.ops.comparison_ops import less as less
+    from millstream.ops.comparison_ops import less_equal as less_equal
+    from millstream.ops.comparison_ops import logical_and as logical_and
+    from millstream.ops.comparison_ops import logical_not as logical_not
+    from millstream.ops.comparison_ops import logical_or as logical_or
+    from millstream.ops.comparison_ops import logical_xor as logical_xor
+    from millstream.ops.comparison_ops import not_equal as not_equal
+    from millstream.ops.complex_ops import angle as angle
+    from millstream.ops.complex_ops import complex as complex
+    from millstream.ops.complex_ops import conj as conj
+    from millstream.ops.complex_ops import imag as imag
+    from millstream.ops.complex_ops import real as real
+    from millstream.ops.cond import case as case
+    from millstream.ops.cond import cond as cond
+    from millstream.ops.cond import switch_case as switch_case
+    from millstream.ops.confusion_matrix import confusion_matrix as confusion_matrix
+    from millstream.ops.constant_op import constant as constant
+    from millstream.ops.constant_op import placeholder as placeholder
+    from millstream.ops.constant_op import placeholder_with_default as placeholder_with_default
+    from millstream.ops.constant_op import sparse_placeholder as sparse_placeholder
+    from millstream.ops.control_flow_ops import Assert as Assert
+    from millstream.ops.control_flow_ops import group as group
+    from millstream.ops.control_flow_ops import no_op as no_op
+    from millstream.ops.control_flow_ops import tuple_ as tuple
+    from millstream.ops.decomposition_ops import qr as qr
+    from millstream.ops.decomposition_ops import self_adjoint_eig as self_adjoint_eig
+    from millstream.ops.decomposition_ops import self_adjoint_eigvals as self_adjoint_eigvals
+    from millstream.ops.decomposition_ops import svd as svd
+    from millstream.ops.diag_ops import matrix_band_part as matrix_band_part
+    from millstream.ops.diag_ops import matrix_diag as matrix_diag
+    from millstream.ops.diag_ops import matrix_diag_part as matrix_diag_part
+    from millstream.ops.diag_ops import matrix_set_diag as matrix_set_diag
+    from millstream.ops.diag_ops import tensor_diag as diag
+    from millstream.ops.diag_ops import tensor_diag_part as diag_part
+    from millstream.ops.edit_distance_ops import edit_distance as edit_distance
+    from millstream.ops.einsum import einsum as einsum
+    from millstream.ops.elementwise_ops import abs as abs
+    from millstream.ops.elementwise_ops import acos as acos
+    from millstream.ops.elementwise_ops import acosh as acosh
+    from millstream.ops.elementwise_ops import asin as asin
+    from millstream.ops.elementwise_ops import asinh as asinh
+    from millstream.ops.elementwise_ops import atan as atan
+    from millstream.ops.elementwise_ops import atanh as atanh
+    from millstream.ops.elementwise_ops import ceil as ceil
+    from millstream.ops.elementwise_ops import cos as cos
+    from millstream.ops.elementwise_ops import cosh as cosh
+    from millstream.ops.elementwise_ops import exp as exp
+    from millstream.ops.elementwise_ops import expm1 as expm1
+    from millstream.ops.elementwise_ops import floor as floor
+    from millstream.ops.elementwise_ops import log as log
+    from millstream.ops.elementwise_ops import log1p as log1p
+    from millstream.ops.elementwise_ops import log_sigmoid as log_sigmoid
+    from millstream.ops.elementwise_ops import negative as negative
+    from millstream.ops.elementwise_ops import reciprocal as reciprocal
+    from millstream.ops.elementwise_ops import rint as rint
+    from millstream.ops.elementwise_ops import round as round
+    from millstream.ops.elementwise_ops import rsqrt as rsqrt
+    from millstream.ops.elementwise_ops import sigmoid as sigmoid
+    from millstream.ops.elementwise_ops import sign as sign
+    from millstream.ops.elementwise_ops import sin as sin
+    from millstream.ops.elementwise_ops import sinh as sinh
+    from millstream.ops.elementwise_ops import sqrt as sqrt
+    from millstream.ops.elementwise_ops import square as square
+    from millstream.ops.elementwise_ops import tan as tan
+    from millstream.ops.elementwise_ops import tanh as tanh
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_args as fake_quant_with_min_max_args
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_args_gradient as fake_quant_with_min_max_args_gradient
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars as fake_quant_with_min_max_vars
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars_gradient as fake_quant_with_min_max_vars_gradient
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars_per_channel as fake_quant_with_min_max_vars_per_channel
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars_per_channel_gradient as fake_quant_with_min_max_vars_per_channel_gradient
+    from millstream.ops.fft_ops import fft as fft
+    from millstream.ops.fft_ops import fft2d as fft2d
+    from millstream.ops.fft_ops import fft3d as fft3d
+    from millstream.ops.fft_ops import ifft as ifft
+    from millstream.ops.fft_ops import ifft2d as ifft2d
+    from millstream.ops.fft_ops import ifft3d as ifft3d
+    from millstream.ops.fill_ops import eye as eye
+    from millstream.ops.fill_ops import fill as fill
+    from millstream.ops.fill_ops import meshgrid as meshgrid
+    from millstream.ops.fill_ops import ones as ones
+    from millstream.ops.fill_ops import ones_like as ones_like
+    from millstream.ops.fill_ops import sequence_mask as sequence_mask
+    from millstream.ops.fill_ops import zeros as zeros
+    from millstream.ops.fill_ops import zeros_like as zeros_like
+    from millstream.ops.fingerprint_ops import fingerprint as fingerprint
+    from millstream.ops.gather_ops import batch_gather as batch_gather
+    from millstream.ops.gather_ops import gather as gather
+    from millstream.ops.gather_ops import gather_nd as gather_nd
+    from millstream.ops.gather_ops import one_hot as one_hot
+    from millstream.ops.histogram_ops import bincount as bincount
+    from millstream.ops.histogram_ops import histogram_fixed_width as histogram_fixed_width
+    from millstream.ops.histogram_ops import histogram_fixed_width_bins as histogram_fixed_width_bins
+    from millstream.ops.identity_ops import check_numerics as check_numerics
+    from millstream.ops.identity_ops import guarantee_const as guarantee_const
+    from millstream.ops.identity_ops import identity as identity
+    from millstream.ops.identity_ops import identity_n as identity_n
+    from millstream.ops.identity_ops import stop_gradient as stop_gradient
+    from millstream.ops.init_ops import Constant as constant_initializer
+    from millstream.ops.init_ops import GlorotNormal as glorot_normal_initializer
+    from millstream.ops.init_ops import GlorotUniform as glorot_uniform_initializer
+    from millstream.ops.init_ops import Ones as ones_initializer
+    from millstream.ops.init_ops import Orthogonal as orthogonal_initializer
+    from millstream.ops.init_ops import RandomNormal as random_normal_initializer
+    from millstream.ops.init_ops import RandomUniform as random_uniform_initializer
+    from millstream.ops.init_ops import TruncatedNormal as truncated_normal_initializer
+    from millstream.ops.init_ops import UniformUnitScaling as uniform_unit_scaling_initializer
+    from millstream.ops.init_ops import VarianceScaling as variance_scaling_initializer
+    from millstream.ops.init_ops import Zeros as zeros_initializer
+    from millstream.ops.join_ops import concat as concat
+    from millstream.ops.join_ops import parallel_stack as parallel_stack
+    from millstream.ops.join_ops import split as split
+    from millstream.ops.join_ops import stack as stack
+    from millstream.ops.join_ops import unstack as unstack
+    from millstream.ops.linalg_ops import cholesky as cholesky
+    from millstream.ops.linalg_ops import cholesky_solve as cholesky_solve
+    from millstream.ops.linalg_ops import matrix_determinant as matrix_determinant
+    from millstream.ops.linalg_ops import matrix_inverse as matrix_inverse
+    from millstream.ops.linalg_ops import matrix_solve as matrix_solve
+    from millstream.ops.linalg_ops import matrix_solve_ls as matrix_solve_ls
+    from millstream.ops.linalg_ops import matrix_triangular_solve as matrix_triangular_solve
+    from millstream.ops.logging_ops import Print as Print
+    from millstream.ops.logging_ops import print_ as print
+    from millstream.ops.lookup_ops import initialize_all_tables as initialize_all_tables
+    from millstream.ops.lookup_ops import tables_initializer as tables_initializer
+    from millstream.ops.math_ops import accumulate_n as accumulate_n
+    from millstream.ops.math_ops import add_n as add_n
+    from millstream.ops.math_ops import arg_max as arg_max
+    from millstream.ops.math_ops import arg_min as arg_min
+    from millstream.ops.math_ops import argmax as argmax
+    from millstream.ops.math_ops import argmin as argmin
+    from millstream.ops.math_ops import cumprod as cumprod
+    from millstream.ops.math_ops import cumsum as cumsum
+    from millstream.ops.math_ops import lin_space as lin_space
+    from millstream.ops.math_ops import lin_space as linspace
+    from millstream.ops.math_ops import range as range
+    from millstream.ops.math_ops import saturate_cast as saturate_cast
+    from millstream.ops.matmul_ops import matmul as matmul
+    from millstream.ops.matmul_ops import sparse_matmul as sparse_matmul
+    from millstream.ops.matmul_ops import tensordot as tensordot
+    from millstream.ops.matrix_functions import matrix_square_root as matrix_square_root
+    from millstream.ops.norms import cross as cross
+    from millstream.ops.norms import norm as norm
+    from millstream.ops.norms import trace as trace
+    from millstream.ops.operators import disable_tensor_equality as disable_tensor_equality
+    from millstream.ops.operators import enable_tensor_equality as enable_tensor_equality
+    from millstream.ops.pad_ops import pad as pad
+    from millstream.ops.pad_ops import reverse as reverse
+    from millstream.ops.pad_ops import reverse as reverse_v2
+    from millstream.ops.pad_ops import reverse_sequence as reverse_sequence
+    from millstream.ops.pad_ops import roll as roll
+    from millstream.ops.pad_ops import tile as tile
+    from millstream.ops.partitioned_variables import create_partitioned_variables as create_partitioned_variables
+    from millstream.ops.partitioned_variables import fixed_size_partitioner as fixed_size_partitioner
+    from millstream.ops.partitioned_variables import min_max_variable_partitioner as min_max_variable_partitioner
+    from millstream.ops.partitioned_variables import variable_axis_size_partitioner as variable_axis_size_partitioner
+    from millstream.ops.py_function_ops import py_function as py_function
+    from millstream.ops.quantize_ops import dequantize as dequantize
+    from millstream.ops.quantize_ops import quantize as quantize
+    from millstream.ops.quantize_ops import quantize_v2 as quantize_v2
+    from millstream.ops.queues import FIFOQueue as FIFOQueue
+    from millstream.ops.queues import PaddingFIFOQueue as PaddingFIFOQueue
+    from millstream.ops.queues import PriorityQueue as PriorityQueue
+    from millstream.ops.queues import QueueBase as QueueBase
+    from millstream.ops.queues import RandomShuffleQueue as RandomShuffleQueue
+    from millstream.ops.random_ops import multinomial as multinomial
+    from millstream.ops.random_ops import random_crop as random_crop
+    from millstream.ops.random_ops import random_gamma as random_gamma
+    from millstream.ops.random_ops import random_normal as random_normal
+    from millstream.ops.random_ops import random_poisson as random_poisson
+    from millstream.ops.random_ops import random_shuffle as random_shuffle
+    from millstream.ops.random_ops import random_uniform as random_uniform
+    from millstream.ops.random_ops import truncated_normal as truncated_normal
+    from millstream.ops.rank_check_ops import assert_integer as assert_integer
+    from millstream.ops.rank_check_ops import assert_proper_iterable as assert_proper_iterable
+    from millstream.ops.rank_check_ops import assert_rank as assert_rank
+    from millstream.ops.rank_check_ops import assert_rank_at_least as assert_rank_at_least
+    from millstream.ops.rank_check_ops import assert_rank_in as assert_rank_in
+    from millstream.ops.rank_check_ops import assert_same_float_dtype as assert_same_float_dtype
+    from millstream.ops.rank_check_ops import assert_scalar as assert_scalar
+    from millstream.ops.rank_check_ops import assert_type as assert_type
+    from millstream.ops.rank_check_ops import is_numeric_tensor as is_numeric_tensor
+    from millstream.ops.rank_check_ops import is_tensor as is_tensor
+    from millstream.ops.reduction_ops import count_nonzero as count_nonzero
+    from millstream.ops.reduction_ops import reduce_all as reduce_all
+    from millstream.ops.reduction_ops import reduce_any as reduce_any
+    from millstream.ops.reduction_ops import reduce_logsumexp as reduce_logsumexp
+    from millstream.ops.reduction_ops import reduce_max as reduce_max
+    from millstream.ops.reduction_ops import reduce_mean as reduce_mean
+    from millstream.ops.reduction_ops import reduce_min as reduce_min
+    from millstream.ops.reduction_ops import reduce_prod as reduce_prod
+    from millstream.ops.reduction_ops import reduce_sum as reduce_sum
+    from millstream.ops.reshape_ops import broadcast_to as broadcast_to
+    from millstream.ops.reshape_ops import expand_dims as expand_dims
+    from millstream.ops.reshape_ops import invert_permutation as invert_permutation
+    from millstream.ops.reshape_ops import matrix_transpose as matrix_transpose
+    from millstream.ops.reshape_ops import reshape as reshape
+    from millstream.ops.reshape_ops import squeeze as squeeze
+    from millstream.ops.reshape_ops import transpose as transpose
+    from millstream.ops.row_map_ops import vectorized_map as vectorized_map
+    from millstream.ops.scatter_ops import scatter_nd as scatter_nd
+    from millstream.ops.scatter_ops import tensor_scatter_nd_add as tensor_scatter_add
+    from millstream.ops.scatter_ops import tensor_scatter_nd_add as tensor_scatter_nd_add
+    from millstream.ops.scatter_ops import tensor_scatter_nd_sub as tensor_scatter_nd_sub
+    from millstream.ops.scatter_ops import tensor_scatter_nd_sub as tensor_scatter_sub
+    from millstream.ops.scatter_ops import tensor_scatter_nd_update as tensor_scatter_nd_update
+    from millstream.ops.scatter_ops import tensor_scatter_nd_update as tensor_scatter_update
+    from millstream.ops.script_ops import numpy_function as numpy_function
+    from millstream.ops.script_ops import py_func as py_func
+    from millstream.ops.search_ops import searchsorted as searchsorted
+    from millstream.ops.search_ops import setdiff1d as setdiff1d
+    from millstream.ops.search_ops import unique as unique
+    from millstream.ops.search_ops import unique_with_counts as unique_with_counts
+    from millstream.ops.search_ops import unravel_index as unravel_index
+    from millstream.ops.segment_ops import segment_max as segment_max
+    from millstream.ops.segment_ops import segment_mean as segment_mean
+    from millstream.ops.segment_ops import segment_min as segment_min
+    from millstream.ops.segment_ops import segment_prod as segment_prod
+    from millstream.ops.segment_ops import segment_sum as segment_sum
+    from millstream.ops.segment_ops import unsorted_segment_max as unsorted_segment_max
+    from millstream.ops.segment_ops import unsorted_segment_mean as unsorted_segment_mean
+    from millstream.ops.segment_ops import unsorted_segment_min as unsorted_segment_min
+    from millstream.ops.segment_ops import unsorted_segment_prod as unsorted_segment_prod
+    from millstream.ops.segment_ops import unsorted_segment_sqrt_n as unsorted_segment_sqrt_n
+    from millstream.ops.segment_ops import unsorted_segment_sum as unsorted_segment_sum
+    from millstream.ops.select_ops import boolean_mask as boolean_mask
+    from millstream.ops.select_ops import dynamic_partition as dynamic_partition
+    from millstream.ops.select_ops import dynamic_stitch as dynamic_stitch
+    from millstream.ops.select_ops import repeat as repeat
+    from millstream.ops.select_ops import where as where
+    from millstream.ops.select_ops import where_v2 as where_v2
+    from millstream.ops.shape_check_ops import ensure_shape as ensure_shape
+    from millstream.ops.shape_ops import broadcast_dynamic_shape as broadcast_dynamic_shape
+    from millstream.ops.shape_ops import broadcast_static_shape as broadcast_static_shape
+    from millstream.ops.shape_ops import rank as rank
+    from millstream.ops.shape_ops import shape as shape
+    from millstream.ops.shape_ops import shape_n as shape_n
+    from millstream.ops.shape_ops import size as size
+    from millstream.ops.slice_ops import newaxis as newaxis
+    from millstream.ops.slice_ops import slice_ as slice
+    from millstream.ops.slice_ops import strided_slice as strided_slice
+    from millstream.ops.sort_ops import argsort as argsort
+    from millstream.ops.sort_ops import sort as sort
+    from millstream.ops.space_ops import batch_to_space as batch_to_space
+    from millstream.ops.space_ops import batch_to_space_nd as batch_to_space_nd
+    from millstream.ops.space_ops import depth_to_space as depth_to_space
+    from millstream.ops.space_ops import required_space_to_batch_paddings as required_space_to_batch_paddings
+    from millstream.ops.space_ops import space_to_batch as space_to_batch
+    from millstream.ops.space_ops import space_to_batch_nd as space_to_batch_nd
+    from millstream.ops.space_ops import space_to_depth as space_to_depth
+    from millstream.ops.sparse_rows_ops import sparse_fill_empty_rows as sparse_fill_empty_rows
+    from millstream.ops.sparse_rows_ops import sparse_reshape as sparse_reshape
+    from millstream.ops.sparse_rows_ops import sparse_retain as sparse_retain
+    from millstream.ops.sparse_segment_ops import sparse_segment_mean as sparse_segment_mean
+    from millstream.ops.sparse_segment_ops import sparse_segment_sqrt_n as sparse_segment_sqrt_n
+    from millstream.ops.sparse_segment_ops import sparse_segment_sum as sparse_segment_sum
+    from millstream.ops.sparse_to_dense_ops import sparse_to_dense as sparse_to_dense
+    from millstream.ops.special_math_ops import betainc as betainc
+    from millstream.ops.special_math_ops import digamma as digamma
+    from millstream.ops.special_math_ops import erf as erf
+    from millstream.ops.special_math_ops import erfc as erfc
+    from millstream.ops.special_math_ops import igamma as igamma
+    from millstream.ops.special_math_ops import igammac as igammac
+    from millstream.ops.special_math_ops import lbeta as lbeta
+    from millstream.ops.special_math_ops import lgamma as lgamma
+    from millstream.ops.special_math_ops import polygamma as polygamma
+    from millstream.ops.special_math_ops import zeta as zeta
+    from millstream.ops.state_nd_ops import batch_scatter_update as batch_scatter_update
+    from millstream.ops.state_nd_ops import scatter_nd_add as scatter_nd_add
+    from millstream.ops.state_nd_ops import scatter_nd_sub as scatter_nd_sub
+    from millstream.ops.state_nd_ops import scatter_nd_update as scatter_nd_update
+    from millstream.ops.state_ops import assign as assign
+    from millstream.ops.state_ops import assign_add as assign_add
+    from millstream.ops.state_ops import assign_sub as assign_sub
+    from millstream.ops.state_ops import count_up_to as count_up_to
+    from millstream.ops.state_ops import is_variable_initialized as is_variable_initialized
+    from millstream.ops.state_ops import scatter_add as scatter_add
+    from millstream.ops.state_ops import scatter_div as scatter_div
+    from millstream.ops.state_ops import scatter_max as scatter_max
+    from millstream.ops.state_ops import scatter_min as scatter_min
+    from millstream.ops.state_ops import scatter_mul as scatter_mul
+    from millstream.ops.state_ops import scatter_sub as scatter_sub
+    from millstream.ops.state_ops import scatter_update as scatter_update
+    from millstream.ops.string_ops import as_string as as_string
+    from millstream.ops.string_ops import string_join as string_join
+    from millstream.ops.string_ops import string_to_number as string_to_number
+    from millstream.ops.time_ops import timestamp as timestamp
+    from millstream.ops.variable_ops import assert_variables_initialized as assert_variables_initialized
+    from millstream.ops.variable_ops import global_variables_initializer as global_variables_initializer
+    from millstream.ops.variable_ops import initialize_all_variables as initialize_all_variables
+    from millstream.ops.variable_ops import initialize_local_variables as initialize_local_variables
+    from millstream.ops.variable_ops import initialize_variables as initialize_variables
+    from millstream.ops.variable_ops import local_variables_initializer as local_variables_initializer
+    from millstream.ops.variable_ops import report_uninitialized_variables as report_uninitialized_variables
+    from millstream.ops.variable_ops import variables_initializer as variables_initializer
+    from millstream.ops.volume_patch_ops import extract_volume_patches as extract_volume_patches
+    from millstream.ops.while_loop import while_loop as while_loop
+    from millstream.public.versions import COMPILER_VERSION as COMPILER_VERSION
+    from millstream.public.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
+    from millstream.public.versions import GIT_VERSION_1 as GIT_VERSION
+    from millstream.public.versions import GRAPH_DEF_VERSION_1 as GRAPH_DEF_VERSION
+    from millstream.public.versions import GRAPH_DEF_VERSION_MIN_CONSUMER as GRAPH_DEF_VERSION_MIN_CONSUMER
+    from millstream.public.versions import GRAPH_DEF_VERSION_MIN_PRODUCER as GRAPH_DEF_VERSION_MIN_PRODUCER
+    from millstream.public.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
+    from millstream.public.versions import VERSION_1 as VERSION
+    from millstream.runtime.behavior import disable_eager_execution as disable_eager_execution
+    from millstream.runtime.behavior import disable_v2_behavior as disable_v2_behavior
+    from millstream.runtime.behavior import enable_eager_execution as enable_eager_execution
+    from millstream.runtime.behavior import enable_v2_behavior as enable_v2_behavior
+    from millstream.runtime.session import InteractiveSession as InteractiveSession
+    from millstream.runtime.session import Session as Session
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "AUTO_REUSE": "millstream.core.variable_scope:AUTO_REUSE",
+        "AggregationMethod": "millstream.core.gradients:AggregationMethod",
+        "Assert": "millstream.ops.control_flow_ops:Assert",
         "AttrValue": "millstream.io.proto:AttrValue",
+        "COMPILER_VERSION": "millstream.public.versions:COMPILER_VERSION",
+        "CXX11_ABI_FLAG": "millstream.public.versions:CXX11_ABI_FLAG",
         "ConfigProto": "millstream.io.proto:ConfigProto",
+        "DType": "millstream.core.dtypes:DType",
+        "DeviceSpec": "millstream.core.device:DeviceSpec",
+        "Dimension": "millstream.core.shapes:Dimension",
         "Event": "millstream.io.proto:Event",
+        "FIFOQueue": "millstream.ops.queues:FIFOQueue",
+        "GIT_VERSION": "millstream.public.versions:GIT_VERSION_1",
         "GPUOptions": "millstream.io.proto:GPUOptions",
+        "GRAPH_DEF_VERSION": "millstream.public.versions:GRAPH_DEF_VERSION_1",
+        "GRAPH_DEF_VERSION_MIN_CONSUMER": "millstream.public.versions:GRAPH_DEF_VERSION_MIN_CONSUMER",
+        "GRAPH_DEF_VERSION_MIN_PRODUCER": "millstream.public.versions:GRAPH_DEF_VERSION_MIN_PRODUCER",
+        "GradientTape": "millstream.core.gradient_tape:GradientTape",
+        "Graph": "millstream.core.graph:Graph",
         "GraphDef": "millstream.io.proto:GraphDef",
+        "GraphKeys": "millstream.core.graph_keys:GraphKeys",
         "GraphOptions": "millstream.io.proto:GraphOptions",
         "HistogramProto": "millstream.io.proto:HistogramProto",
+        "IndexedSlices": "millstream.core.indexed_slices:IndexedSlices",
+        "IndexedSlicesSpec": "millstream.core.composite_specs:IndexedSlicesSpec",
+        "InteractiveSession": "millstream.runtime.session:InteractiveSession",
         "LogMessage": "millstream.io.proto:LogMessage",
+        "MONOLITHIC_BUILD": "millstream.public.versions:MONOLITHIC_BUILD",
         "MetaGraphDef": "millstream.io.proto:MetaGraphDef",
+        "Module": "millstream.core.module:Module",
         "NameAttrList": "millstream.io.proto:NameAttrList",
+        "NoGradient": "millstream.core.gradients:no_gradient",
         "NodeDef": "millstream.io.proto:NodeDef",
+        "NotDifferentiable": "millstream.core.gradients:no_gradient",
+        "OpError": "millstream.core.errors:OpError",
+        "Operation": "millstream.core.operation:Operation",
         "OptimizerOptions": "millstream.io.proto:OptimizerOptions",
+        "PaddingFIFOQueue": "millstream.ops.queues:PaddingFIFOQueue",
+        "Print": "millstream.ops.logging_ops:Print",
+        "PriorityQueue": "millstream.ops.queues:PriorityQueue",
+        "QUANTIZED_DTYPES": "millstream.core.dtypes:QUANTIZED_DTYPES",
+        "QueueBase": "millstream.ops.queues:QueueBase",
+        "RandomShuffleQueue": "millstream.ops.queues:RandomShuffleQueue",
+        "RegisterGradient": "millstream.core.gradients:RegisterGradient",
         "RunMetadata": "millstream.io.proto:RunMetadata",
         "RunOptions": "millstream.io.proto:RunOptions",
+        "Session": "millstream.runtime.session:Session",
         "SessionLog": "millstream.io.proto:SessionLog",
+        "SparseTensor": "millstream.core.sparse_tensor:SparseTensor",
+        "SparseTensorSpec": "millstream.core.composite_specs:SparseTensorSpec",
+        "SparseTensorValue": "millstream.core.sparse_tensor:SparseTensorValue",
         "Summary": "millstream.io.proto:Summary",
         "SummaryMetadata": "millstream.io.proto:SummaryMetadata",
+        "Tensor": "millstream.core.tensor:Tensor",
         "TensorInfo": "millstream.io.proto:TensorInfo",
+        "TensorShape": "millstream.core.shapes:TensorShape",
+        "TensorSpec": "millstream.core.tensor_spec:TensorSpec",
+        "TypeSpec": "millstream.core.type_spec:TypeSpec",
+        "UnconnectedGradients": "millstream.core.gradients:UnconnectedGradients",
+        "VERSION": "millstream.public.versions:VERSION_1",
+        "Variable": "millstream.core.variables:VariableV1",
+        "VariableAggregation": "millstream.core.variable_settings:VariableAggregation",
+        "VariableScope": "millstream.core.variable_scope:VariableScope",
+        "VariableSynchronization": "millstream.core.variable_settings:VariableSynchronization",
+        "abs": "millstream.ops.elementwise_ops:abs",
+        "accumulate_n": "millstream.ops.math_ops:accumulate_n",
+        "acos": "millstream.ops.elementwise_ops:acos",
+        "acosh": "millstream.ops.elementwise_ops:acosh",
+        "add": "millstream.ops.arithmetic_ops:add",
+        "add_check_numerics_ops": "millstream.ops.check_ops:add_check_numerics_ops",
+        "add_n": "millstream.ops.math_ops:add_n",
+        "add_to_collection": "millstream.core.scopes:add_to_collection",
+        "add_to_collections": "millstream.core.scopes:add_to_collections",
+        "all_variables": "millstream.core.variable_lists:all_variables",
+        "angle": "millstream.ops.complex_ops:angle",
         "app": "millstream._api.v1.app",
+        "arg_max": "millstream.ops.math_ops:arg_max",
+        "arg_min": "millstream.ops.math_ops:arg_min",
+        "argmax": "millstream.ops.math_ops:argmax",
+        "argmin": "millstream.ops.math_ops:argmin",
+        "argsort": "millstream.ops.sort_ops:argsort",
+        "as_dtype": "millstream.core.dtypes:as_dtype",
+        "as_string": "millstream.ops.string_ops:as_string",
+        "asin": "millstream.ops.elementwise_ops:asin",
+        "asinh": "millstream.ops.elementwise_ops:asinh",
+        "assert_equal": "millstream.ops.check_ops:assert_equal",
+        "assert_greater": "millstream.ops.check_ops:assert_greater",
+        "assert_greater_equal": "millstream.ops.check_ops:assert_greater_equal",
+        "assert_integer": "millstream.ops.rank_check_ops:assert_integer",
+        "assert_less": "millstream.ops.check_ops:assert_less",
+        "assert_less_equal": "millstream.ops.check_ops:assert_less_equal",
+        "assert_near": "millstream.ops.check_ops:assert_near",
+        "assert_negative": "millstream.ops.check_ops:assert_negative",
+        "assert_non_negative": "millstream.ops.check_ops:assert_non_negative",
+        "assert_non_positive": "millstream.ops.check_ops:assert_non_positive",
+        "assert_none_equal": "millstream.ops.check_ops:assert_none_equal",
+        "assert_positive": "millstream.ops.check_ops:assert_positive",
+        "assert_proper_iterable": "millstream.ops.rank_check_ops:assert_proper_iterable",
+        "assert_rank": "millstream.ops.rank_check_ops:assert_rank",
+        "assert_rank_at_least": "millstream.ops.rank_check_ops:assert_rank_at_least",
+        "assert_rank_in": "millstream.ops.rank_check_ops:assert_rank_in",
+        "assert_same_float_dtype": "millstream.ops.rank_check_ops:assert_same_float_dtype",
+        "assert_scalar": "millstream.ops.rank_check_ops:assert_scalar",
+        "assert_type": "millstream.ops.rank_check_ops:assert_type",
+        "assert_variables_initialized": "millstream.ops.variable_ops:assert_variables_initialized",
+        "assign": "millstream.ops.state_ops:assign",
+        "assign_add": "millstream.ops.state_ops:assign_add",
+        "assign_sub": "millstream.ops.state_ops:assign_sub",
+        "atan": "millstream.ops.elementwise_ops:atan",
+        "atan2": "millstream.ops.arithmetic_ops:atan2",
+        "atanh": "millstream.ops.elementwise_ops:atanh",
+        "autograph": "millstream._api.v1.autograph",
+        "batch_gather": "millstream.ops.gather_ops:batch_gather",
+        "batch_scatter_update": "millstream.ops.state_nd_ops:batch_scatter_update",
+        "batch_to_space": "millstream.ops.space_ops:batch_to_space",
+        "batch_to_space_nd": "millstream.ops.space_ops:batch_to_space_nd",
+        "betainc": "millstream.ops.special_math_ops:betainc",
+        "bfloat16": "millstream.core.dtypes:bfloat16",
+        "bincount": "millstream.ops.histogram_ops:bincount",
+        "bitcast": "millstream.ops.bitcast_ops:bitcast",
+        "bitwise": "millstream._api.v1.bitwise",
+        "bool": "millstream.core.dtypes:bool_",
+        "boolean_mask": "millstream.ops.select_ops:boolean_mask",
+        "broadcast_dynamic_shape": "millstream.ops.shape_ops:broadcast_dynamic_shape",
+        "broadcast_static_shape": "millstream.ops.shape_ops:broadcast_static_shape",
+        "broadcast_to": "millstream.ops.reshape_ops:broadcast_to",
+        "case": "millstream.ops.cond:case",
+        "cast": "millstream.ops.cast_ops:cast",
+        "ceil": "millstream.ops.elementwise_ops:ceil",
+        "check_numerics": "millstream.ops.identity_ops:check_numerics",
+        "cholesky": "millstream.ops.linalg_ops:cholesky",
+        "cholesky_solve": "millstream.ops.linalg_ops:cholesky_solve",
+        "clip_by_average_norm": "millstream.ops.clip_ops:clip_by_average_norm",
+        "clip_by_global_norm": "millstream.ops.clip_ops:clip_by_global_norm",
+        "clip_by_norm": "millstream.ops.clip_ops:clip_by_norm",
+        "clip_by_value": "millstream.ops.clip_ops:clip_by_value",
+        "colocate_with": "millstream.core.scopes:colocate_with",
+        "compat": "millstream._api.v1.compat",
+        "complex": "millstream.ops.complex_ops:complex",
+        "complex128": "millstream.core.dtypes:complex128",
+        "complex64": "millstream.core.dtypes:complex64",
+        "concat": "millstream.ops.join_ops:concat",
+        "cond": "millstream.ops.cond:cond",
+        "config": "millstream._api.v1.config",
+        "confusion_matrix": "millstream.ops.confusion_matrix:confusion_matrix",
+        "conj": "millstream.ops.complex_ops:conj",
+        "constant": "millstream.ops.constant_op:constant",
+        "constant_initializer": "millstream.ops.init_ops:Constant",
+        "container": "millstream.core.scopes:container",
         "contrib": "millstream._api.v1.contrib",
+        "control_dependencies": "millstream.core.scopes:control_dependencies",
+        "convert_to_tensor": "millstream.core.conversion:convert_to_tensor",
+        "convert_to_tensor_or_indexed_slices": "millstream.core.conversion:convert_to_tensor_or_indexed_slices",
+        "convert_to_tensor_or_sparse_tensor": "millstream.core.sparse_tensor:convert_to_tensor_or_sparse_tensor",
+        "cos": "millstream.ops.elementwise_ops:cos",
+        "cosh": "millstream.ops.elementwise_ops:cosh",
+        "count_nonzero": "millstream.ops.reduction_ops:count_nonzero",
+        "count_up_to": "millstream.ops.state_ops:count_up_to",
+        "create_partitioned_variables": "millstream.ops.partitioned_variables:create_partitioned_variables",
+        "cross": "millstream.ops.norms:cross",
+        "cumprod": "millstream.ops.math_ops:cumprod",
+        "cumsum": "millstream.ops.math_ops:cumsum",
+        "custom_gradient": "millstream.core.custom_gradient:custom_gradient",
+        "debugging": "millstream._api.v1.debugging",
+        "depth_to_space": "millstream.ops.space_ops:depth_to_space",
+        "dequantize": "millstream.ops.quantize_ops:dequantize",
+        "device": "millstream.core.scopes:device",
+        "diag": "millstream.ops.diag_ops:tensor_diag",
+        "diag_part": "millstream.ops.diag_ops:tensor_diag_part",
+        "digamma": "millstream.ops.special_math_ops:digamma",
+        "dimension_at_index": "millstream.core.shapes:dimension_at_index",
+        "dimension_value": "millstream.core.shapes:dimension_value",
+        "disable_eager_execution": "millstream.runtime.behavior:disable_eager_execution",
+        "disable_resource_variables": "millstream.core.variable_creators:disable_resource_variables",
+        "disable_tensor_equality": "millstream.ops.operators:disable_tensor_equality",
+        "disable_v2_behavior": "millstream.runtime.behavior:disable_v2_behavior",
+        "disable_v2_tensorshape": "millstream.core.shapes:disable_v2_tensorshape",
+        "div": "millstream.ops.arithmetic_ops:div",
+        "div_no_nan": "millstream.ops.arithmetic_ops:div_no_nan",
+        "divide": "millstream.ops.arithmetic_ops:divide",
+        "double": "millstream.core.dtypes:double",
+        "dtypes": "millstream._api.v1.dtypes",
+        "dynamic_partition": "millstream.ops.select_ops:dynamic_partition",
+        "dynamic_stitch": "millstream.ops.select_ops:dynamic_stitch",
+        "edit_distance": "millstream.ops.edit_distance_ops:edit_distance",
+        "einsum": "millstream.ops.einsum:einsum",
+        "enable_eager_execution": "millstream.runtime.behavior:enable_eager_execution",
+        "enable_resource_variables": "millstream.core.variable_creators:enable_resource_variables",
+        "enable_tensor_equality": "millstream.ops.operators:enable_tensor_equality",
+        "enable_v2_behavior": "millstream.runtime.behavior:enable_v2_behavior",
+        "enable_v2_tensorshape": "millstream.core.shapes:enable_v2_tensorshape",
+        "ensure_shape": "millstream.ops.shape_check_ops:ensure_shape",
+        "equal": "millstream.ops.comparison_ops:equal",
+        "erf": "millstream.ops.special_math_ops:erf",
+        "erfc": "millstream.ops.special_math_ops:erfc",
+        "errors": "millstream._api.v1.errors",
+        "executing_eagerly": "millstream.core.context:executing_eagerly",
+        "exp": "millstream.ops.elementwise_ops:exp",
+        "expand_dims": "millstream.ops.reshape_ops:expand_dims",
+        "experimental": "millstream._api.v1.experimental",
+        "expm1": "millstream.ops.elementwise_ops:expm1",
+        "extract_volume_patches": "millstream.ops.volume_patch_ops:extract_volume_patches",
+        "eye": "millstream.ops.fill_ops:eye",
+        "fake_quant_with_min_max_args": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_args",
+        "fake_quant_with_min_max_args_gradient": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_args_gradient",
+        "fake_quant_with_min_max_vars": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars",
+        "fake_quant_with_min_max_vars_gradient": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars_gradient",
+        "fake_quant_with_min_max_vars_per_channel": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars_per_channel",
+        "fake_quant_with_min_max_vars_per_channel_gradient": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars_per_channel_gradient",
+        "fft": "millstream.ops.fft_ops:fft",
+        "fft2d": "millstream.ops.fft_ops:fft2d",
+        "fft3d": "millstream.ops.fft_ops:fft3d",
+        "fill": "millstream.ops.fill_ops:fill",
+        "fingerprint": "millstream.ops.fingerprint_ops:fingerprint",
+        "fixed_size_partitioner": "millstream.ops.partitioned_variables:fixed_size_partitioner",
         "flags": "millstream._api.v1.flags",
+        "float16": "millstream.core.dtypes:float16",
+        "float32": "millstream.core.dtypes:float32",
+        "float64": "millstream.core.dtypes:float64",
+        "floor": "millstream.ops.elementwise_ops:floor",
+        "floor_div": "millstream.ops.arithmetic_ops:floor_div",
+        "floordiv": "millstream.ops.arithmetic_ops:floordiv",
+        "floormod": "millstream.ops.arithmetic_ops:floormod",
+        "function": "millstream.core.function:function_v1",
+        "gather": "millstream.ops.gather_ops:gather",
+        "gather_nd": "millstream.ops.gather_ops:gather_nd",
+        "get_collection": "millstream.core.scopes:get_collection",
+        "get_collection_ref": "millstream.core.scopes:get_collection_ref",
+        "get_default_graph": "millstream.core.graph:get_default_graph",
+        "get_default_session": "millstream.core.session_stack:get_default_session",
+        "get_local_variable": "millstream.core.variable_scope:get_local_variable",
+        "get_logger": "millstream.core.log:tensorflow_logger",
+        "get_seed": "millstream.core.random_seed:get_seed",
+        "get_static_value": "millstream.core.static_values:get_static_value",
+        "get_variable": "millstream.core.variable_scope:get_variable",
+        "get_variable_scope": "millstream.core.variable_scope:get_variable_scope",
+        "gfile": "millstream._api.v1.gfile",
+        "global_norm": "millstream.ops.clip_ops:global_norm",
+        "global_variables": "millstream.core.variable_lists:global_variables",
+        "global_variables_initializer": "millstream.ops.variable_ops:global_variables_initializer",
+        "glorot_normal_initializer": "millstream.ops.init_ops:GlorotNormal",
+        "glorot_uniform_initializer": "millstream.ops.init_ops:GlorotUniform",
+        "grad_pass_through": "millstream.core.custom_gradient:grad_pass_through",
+        "gradients": "millstream.core.gradients:gradients",
+        "graph_util": "millstream._api.v1.graph_util",
+        "greater": "millstream.ops.comparison_ops:greater",
+        "greater_equal": "millstream.ops.comparison_ops:greater_equal",
+        "group": "millstream.ops.control_flow_ops:group",
+        "guarantee_const": "millstream.ops.identity_ops:guarantee_const",
+        "half": "millstream.core.dtypes:half",
+        "hessians": "millstream.core.gradients:hessians",
+        "histogram_fixed_width": "millstream.ops.histogram_ops:histogram_fixed_width",
+        "histogram_fixed_width_bins": "millstream.ops.histogram_ops:histogram_fixed_width_bins",
+        "identity": "millstream.ops.identity_ops:identity",
+        "identity_n": "millstream.ops.identity_ops:identity_n",
+        "ifft": "millstream.ops.fft_ops:ifft",
+        "ifft2d": "millstream.ops.fft_ops:ifft2d",
+        "ifft3d": "millstream.ops.fft_ops:ifft3d",
+        "igamma": "millstream.ops.special_math_ops:igamma",
+        "igammac": "millstream.ops.special_math_ops:igammac",
+        "imag": "millstream.ops.complex_ops:imag",
+        "image": "millstream._api.v1.image",
+        "import_graph_def": "millstream.core.graph_import:import_graph_def",
+        "init_scope": "millstream.core.scopes:init_scope",
+        "initialize_all_tables": "millstream.ops.lookup_ops:initialize_all_tables",
+        "initialize_all_variables": "millstream.ops.variable_ops:initialize_all_variables",
+        "initialize_local_variables": "millstream.ops.variable_ops:initialize_local_variables",
+        "initialize_variables": "millstream.ops.variable_ops:initialize_variables",
+        "initializers": "millstream._api.v1.initializers",
+        "int16": "millstream.core.dtypes:int16",
+        "int32": "millstream.core.dtypes:int32",
+        "int64": "millstream.core.dtypes:int64",
+        "int8": "millstream.core.dtypes:int8",
+        "invert_permutation": "millstream.ops.reshape_ops:invert_permutation",
+        "io": "millstream._api.v1.io",
+        "is_finite": "millstream.ops.comparison_ops:is_finite",
+        "is_inf": "millstream.ops.comparison_ops:is_inf",
+        "is_nan": "millstream.ops.comparison_ops:is_nan",
+        "is_non_decreasing": "millstream.ops.check_ops:is_non_decreasing",
+        "is_numeric_tensor": "millstream.ops.rank_check_ops:is_numeric_tensor",
+        "is_strictly_increasing": "millstream.ops.check_ops:is_strictly_increasing",
+        "is_tensor": "millstream.ops.rank_check_ops:is_tensor",
+        "is_variable_initialized": "millstream.ops.state_ops:is_variable_initialized",
         "keras": "millstream._api.v1.keras",
+        "lbeta": "millstream.ops.special_math_ops:lbeta",
+        "less": "millstream.ops.comparison_ops:less",
+        "less_equal": "millstream.ops.comparison_ops:less_equal",
+        "lgamma": "millstream.ops.special_math_ops:lgamma",
+        "lin_space": "millstream.ops.math_ops:lin_space",
+        "linalg": "millstream._api.v1.linalg",
+        "linspace": "millstream.ops.math_ops:lin_space",
+        "local_variables": "millstream.core.variable_lists:local_variables",
+        "local_variables_initializer": "millstream.ops.variable_ops:local_variables_initializer",
+        "log": "millstream.ops.elementwise_ops:log",
+        "log1p": "millstream.ops.elementwise_ops:log1p",
+        "log_sigmoid": "millstream.ops.elementwise_ops:log_sigmoid",
+        "logging": "millstream._api.v1.logging",
+        "logical_and": "millstream.ops.comparison_ops:logical_and",
+        "logical_not": "millstream.ops.comparison_ops:logical_not",
+        "logical_or": "millstream.ops.comparison_ops:logical_or",
+        "logical_xor": "millstream.ops.comparison_ops:logical_xor",
+        "losses": "millstream._api.v1.losses",
+        "make_ndarray": "millstream.io.tensor_proto:make_ndarray",
+        "make_template": "millstream.core.template:make_template",
+        "make_tensor_proto": "millstream.io.tensor_proto:make_tensor_proto",
+        "manip": "millstream._api.v1.manip",
+        "math": "millstream._api.v1.math",
+        "matmul": "millstream.ops.matmul_ops:matmul",
+        "matrix_band_part": "millstream.ops.diag_ops:matrix_band_part",
+        "matrix_determinant": "millstream.ops.linalg_ops:matrix_determinant",
+        "matrix_diag": "millstream.ops.diag_ops:matrix_diag",
+        "matrix_diag_part": "millstream.ops.diag_ops:matrix_diag_part",
+        "matrix_inverse": "millstream.ops.linalg_ops:matrix_inverse",
+        "matrix_set_diag": "millstream.ops.diag_ops:matrix_set_diag",
+        "matrix_solve": "millstream.ops.linalg_ops:matrix_solve",
+        "matrix_solve_ls": "millstream.ops.linalg_ops:matrix_solve_ls",
+        "matrix_square_root": "millstream.ops.matrix_functions:matrix_square_root",
+        "matrix_transpose": "millstream.ops.reshape_ops:matrix_transpose",
+        "matrix_triangular_solve": "millstream.ops.linalg_ops:matrix_triangular_solve",
+        "maximum": "millstream.ops.arithmetic_ops:maximum",
+        "meshgrid": "millstream.ops.fill_ops:meshgrid",
+        "min_max_variable_partitioner": "millstream.ops.partitioned_variables:min_max_variable_partitioner",
+        "minimum": "millstream.ops.arithmetic_ops:minimum",
+        "mod": "millstream.ops.arithmetic_ops:floormod",
+        "model_variables": "millstream.core.variable_lists:model_variables",
+        "moving_average_variables": "millstream.core.variable_lists:moving_average_variables",
+        "multinomial": "millstream.ops.random_ops:multinomial",
+        "multiply": "millstream.ops.arithmetic_ops:multiply",
+        "name_scope": "millstream.core.scopes:name_scope",
+        "negative": "millstream.ops.elementwise_ops:negative",
+        "nest": "millstream._api.v1.nest",
+        "newaxis": "millstream.ops.slice_ops:newaxis",
+        "nn": "millstream._api.v1.nn",
+        "no_gradient": "millstream.core.gradients:no_gradient",
+        "no_op": "millstream.ops.control_flow_ops:no_op",
+        "no_regularizer": "millstream.core.variable_scope:no_regularizer",
+        "norm": "millstream.ops.norms:norm",
+        "not_equal": "millstream.ops.comparison_ops:not_equal",
+        "numpy_function": "millstream.ops.script_ops:numpy_function",
+        "one_hot": "millstream.ops.gather_ops:one_hot",
+        "ones": "millstream.ops.fill_ops:ones",
+        "ones_initializer": "millstream.ops.init_ops:Ones",
+        "ones_like": "millstream.ops.fill_ops:ones_like",
+        "op_scope": "millstream.core.scopes:op_scope",
+        "orthogonal_initializer": "millstream.ops.init_ops:Orthogonal",
+        "pad": "millstream.ops.pad_ops:pad",
+        "parallel_stack": "millstream.ops.join_ops:parallel_stack",
+        "placeholder": "millstream.ops.constant_op:placeholder",
+        "placeholder_with_default": "millstream.ops.constant_op:placeholder_with_default",
+        "polygamma": "millstream.ops.special_math_ops:polygamma",
+        "pow": "millstream.ops.arithmetic_ops:pow",
+        "print": "millstream.ops.logging_ops:print_",
+        "py_func": "millstream.ops.script_ops:py_func",
+        "py_function": "millstream.ops.py_function_ops:py_function",
+        "qint16": "millstream.core.dtypes:qint16",
+        "qint32": "millstream.core.dtypes:qint32",
+        "qint8": "millstream.core.dtypes:qint8",
+        "qr": "millstream.ops.decomposition_ops:qr",
+        "quantization": "millstream._api.v1.quantization",
+        "quantize": "millstream.ops.quantize_ops:quantize",
+        "quantize_v2": "millstream.ops.quantize_ops:quantize_v2",
+        "queue": "millstream._api.v1.queue",
+        "quint16": "millstream.core.dtypes:quint16",
+        "quint8": "millstream.core.dtypes:quint8",
+        "random": "millstream._api.v1.random",
+        "random_crop": "millstream.ops.random_ops:random_crop",
+        "random_gamma": "millstream.ops.random_ops:random_gamma",
+        "random_normal": "millstream.ops.random_ops:random_normal",
+        "random_normal_initializer": "millstream.ops.init_ops:RandomNormal",
+        "random_poisson": "millstream.ops.random_ops:random_poisson",
+        "random_shuffle": "millstream.ops.random_ops:random_shuffle",
+        "random_uniform": "millstream.ops.random_ops:random_uniform",
+        "random_uniform_initializer": "millstream.ops.init_ops:RandomUniform",
+        "range": "millstream.ops.math_ops:range",
+        "rank": "millstream.ops.shape_ops:rank",
         "raw_ops": "millstream._api.v1.raw_ops",
+        "real": "millstream.ops.complex_ops:real",
+        "realdiv": "millstream.ops.arithmetic_ops:realdiv",
+        "reciprocal": "millstream.ops.elementwise_ops:reciprocal",
+        "recompute_grad": "millstream.core.custom_gradient:recompute_grad",
+        "reduce_all": "millstream.ops.reduction_ops:reduce_all",
+        "reduce_any": "millstream.ops.reduction_ops:reduce_any",
+        "reduce_logsumexp": "millstream.ops.reduction_ops:reduce_logsumexp",
+        "reduce_max": "millstream.ops.reduction_ops:reduce_max",
+        "reduce_mean": "millstream.ops.reduction_ops:reduce_mean",
+        "reduce_min": "millstream.ops.reduction_ops:reduce_min",
+        "reduce_prod": "millstream.ops.reduction_ops:reduce_prod",
+        "reduce_sum": "millstream.ops.reduction_ops:reduce_sum",
+        "register_tensor_conversion_function": "millstream.core.conversion:register_tensor_conversion_function",
+        "repeat": "millstream.ops.select_ops:repeat",
+        "report_uninitialized_variables": "millstream.ops.variable_ops:report_uninitialized_variables",
+        "required_space_to_batch_paddings": "millstream.ops.space_ops:required_space_to_batch_paddings",
+        "reset_default_graph": "millstream.core.graph:reset_default_graph",
+        "reshape": "millstream.ops.reshape_ops:reshape",
+        "resource": "millstream.core.dtypes:resource",
+        "resource_variables_enabled": "millstream.core.variable_creators:resource_variables_enabled",
+        "reverse": "millstream.ops.pad_ops:reverse",
+        "reverse_sequence": "millstream.ops.pad_ops:reverse_sequence",
+        "reverse_v2": "millstream.ops.pad_ops:reverse",
+        "rint": "millstream.ops.elementwise_ops:rint",
+        "roll": "millstream.ops.pad_ops:roll",
+        "round": "millstream.ops.elementwise_ops:round",
+        "rsqrt": "millstream.ops.elementwise_ops:rsqrt",
+        "saturate_cast": "millstream.ops.math_ops:saturate_cast",
+        "scalar_mul": "millstream.ops.arithmetic_ops:scalar_mul",
+        "scatter_add": "millstream.ops.state_ops:scatter_add",
+        "scatter_div": "millstream.ops.state_ops:scatter_div",
+        "scatter_max": "millstream.ops.state_ops:scatter_max",
+        "scatter_min": "millstream.ops.state_ops:scatter_min",
+        "scatter_mul": "millstream.ops.state_ops:scatter_mul",
+        "scatter_nd": "millstream.ops.scatter_ops:scatter_nd",
+        "scatter_nd_add": "millstream.ops.state_nd_ops:scatter_nd_add",
+        "scatter_nd_sub": "millstream.ops.state_nd_ops:scatter_nd_sub",
+        "scatter_nd_update": "millstream.ops.state_nd_ops:scatter_nd_update",
+        "scatter_sub": "millstream.ops.state_ops:scatter_sub",
+        "scatter_update": "millstream.ops.state_ops:scatter_update",
+        "searchsorted": "millstream.ops.search_ops:searchsorted",
+        "segment_max": "millstream.ops.segment_ops:segment_max",
+        "segment_mean": "millstream.ops.segment_ops:segment_mean",
+        "segment_min": "millstream.ops.segment_ops:segment_min",
+        "segment_prod": "millstream.ops.segment_ops:segment_prod",
+        "segment_sum": "millstream.ops.segment_ops:segment_sum",
+        "self_adjoint_eig": "millstream.ops.decomposition_ops:self_adjoint_eig",
+        "self_adjoint_eigvals": "millstream.ops.decomposition_ops:self_adjoint_eigvals",
+        "sequence_mask": "millstream.ops.fill_ops:sequence_mask",
+        "set_random_seed": "millstream.core.random_seed:set_random_seed",
+        "setdiff1d": "millstream.ops.search_ops:setdiff1d",
+        "shape": "millstream.ops.shape_ops:shape",
+        "shape_n": "millstream.ops.shape_ops:shape_n",
+        "sigmoid": "millstream.ops.elementwise_ops:sigmoid",
+        "sign": "millstream.ops.elementwise_ops:sign",
+        "signal": "millstream._api.v1.signal",
+        "sin": "millstream.ops.elementwise_ops:sin",
+        "sinh": "millstream.ops.elementwise_ops:sinh",
+        "size": "millstream.ops.shape_ops:size",
+        "slice": "millstream.ops.slice_ops:slice_",
+        "sort": "millstream.ops.sort_ops:sort",
+        "space_to_batch": "millstream.ops.space_ops:space_to_batch",
+        "space_to_batch_nd": "millstream.ops.space_ops:space_to_batch_nd",
+        "space_to_depth": "millstream.ops.space_ops:space_to_depth",
+        "sparse": "millstream._api.v1.sparse",
+        "sparse_fill_empty_rows": "millstream.ops.sparse_rows_ops:sparse_fill_empty_rows",
+        "sparse_matmul": "millstream.ops.matmul_ops:sparse_matmul",
+        "sparse_placeholder": "millstream.ops.constant_op:sparse_placeholder",
+        "sparse_reshape": "millstream.ops.sparse_rows_ops:sparse_reshape",
+        "sparse_retain": "millstream.ops.sparse_rows_ops:sparse_retain",
+        "sparse_segment_mean": "millstream.ops.sparse_segment_ops:sparse_segment_mean",
+        "sparse_segment_sqrt_n": "millstream.ops.sparse_segment_ops:sparse_segment_sqrt_n",
+        "sparse_segment_sum": "millstream.ops.sparse_segment_ops:sparse_segment_sum",
+        "sparse_to_dense": "millstream.ops.sparse_to_dense_ops:sparse_to_dense",
+        "spectral": "millstream._api.v1.spectral",
+        "split": "millstream.ops.join_ops:split",
+        "sqrt": "millstream.ops.elementwise_ops:sqrt",
+        "square": "millstream.ops.elementwise_ops:square",
+        "squared_difference": "millstream.ops.arithmetic_ops:squared_difference",
+        "squeeze": "millstream.ops.reshape_ops:squeeze",
+        "stack": "millstream.ops.join_ops:stack",
+        "stop_gradient": "millstream.ops.identity_ops:stop_gradient",
+        "strided_slice": "millstream.ops.slice_ops:strided_slice",
+        "string": "millstream.core.dtypes:string",
+        "string_join": "millstream.ops.string_ops:string_join",
+        "string_to_number": "millstream.ops.string_ops:string_to_number",
+        "strings": "millstream._api.v1.strings",
+        "subtract": "millstream.ops.arithmetic_ops:subtract",
+        "summary": "millstream._api.v1.summary",
+        "svd": "millstream.ops.decomposition_ops:svd",
+        "switch_case": "millstream.ops.cond:switch_case",
+        "sysconfig": "millstream._api.v1.sysconfig",
+        "tables_initializer": "millstream.ops.lookup_ops:tables_initializer",
+        "tan": "millstream.ops.elementwise_ops:tan",
+        "tanh": "millstream.ops.elementwise_ops:tanh",
+        "tensor_scatter_add": "millstream.ops.scatter_ops:tensor_scatter_nd_add",
+        "tensor_scatter_nd_add": "millstream.ops.scatter_ops:tensor_scatter_nd_add",
+        "tensor_scatter_nd_sub": "millstream.ops.scatter_ops:tensor_scatter_nd_sub",
+        "tensor_scatter_nd_update": "millstream.ops.scatter_ops:tensor_scatter_nd_update",
+        "tensor_scatter_sub": "millstream.ops.scatter_ops:tensor_scatter_nd_sub",
+        "tensor_scatter_update": "millstream.ops.scatter_ops:tensor_scatter_nd_update",
+        "tensordot": "millstream.ops.matmul_ops:tensordot",
         "test": "millstream._api.v1.test",
+        "tile": "millstream.ops.pad_ops:tile",
+        "timestamp": "millstream.ops.time_ops:timestamp",
+        "to_bfloat16": "millstream.ops.cast_ops:to_bfloat16",
+        "to_complex128": "millstream.ops.cast_ops:to_complex128",
+        "to_complex64": "millstream.ops.cast_ops:to_complex64",
+        "to_double": "millstream.ops.cast_ops:to_double",
+        "to_float": "millstream.ops.cast_ops:to_float",
+        "to_int32": "millstream.ops.cast_ops:to_int32",
+        "to_int64": "millstream.ops.cast_ops:to_int64",
+        "trace": "millstream.ops.norms:trace",
+        "train": "millstream._api.v1.train",
+        "trainable_variables": "millstream.core.variable_lists:trainable_variables",
+        "transpose": "millstream.ops.reshape_ops:transpose",
+        "truediv": "millstream.ops.arithmetic_ops:truediv",
+        "truncated_normal": "millstream.ops.random_ops:truncated_normal",
+        "truncated_normal_initializer": "millstream.ops.init_ops:TruncatedNormal",
+        "truncatediv": "millstream.ops.arithmetic_ops:truncatediv",
+        "truncatemod": "millstream.ops.arithmetic_ops:truncatemod",
+        "tuple": "millstream.ops.control_flow_ops:tuple_",
+        "uint16": "millstream.core.dtypes:uint16",
+        "uint32": "millstream.core.dtypes:uint32",
+        "uint64": "millstream.core.dtypes:uint64",
+        "uint8": "millstream.core.dtypes:uint8",
+        "uniform_unit_scaling_initializer": "millstream.ops.init_ops:UniformUnitScaling",
+        "unique": "millstream.ops.search_ops:unique",
+        "unique_with_counts": "millstream.ops.search_ops:unique_with_counts",
+        "unravel_index": "millstream.ops.search_ops:unravel_index",
+        "unsorted_segment_max": "millstream.ops.segment_ops:unsorted_segment_max",
+        "unsorted_segment_mean": "millstream.ops.segment_ops:unsorted_segment_mean",
+        "unsorted_segment_min": "millstream.ops.segment_ops:unsorted_segment_min",
+        "unsorted_segment_prod": "millstream.ops.segment_ops:unsorted_segment_prod",
+        "unsorted_segment_sqrt_n": "millstream.ops.segment_ops:unsorted_segment_sqrt_n",
+        "unsorted_segment_sum": "millstream.ops.segment_ops:unsorted_segment_sum",
+        "unstack": "millstream.ops.join_ops:unstack",
+        "variable_axis_size_partitioner": "millstream.ops.partitioned_variables:variable_axis_size_partitioner",
+        "variable_creator_scope": "millstream.core.variable_creators:variable_creator_scope",
+        "variable_op_scope": "millstream.core.variable_scope:variable_op_scope",
+        "variable_scope": "millstream.core.variable_scope:variable_scope",
+        "variables_initializer": "millstream.ops.variable_ops:variables_initializer",
+        "variance_scaling_initializer": "millstream.ops.init_ops:VarianceScaling",
+        "variant": "millstream.core.dtypes:variant",
+        "vectorized_map": "millstream.ops.row_map_ops:vectorized_map",
+        "verify_tensor_all_finite": "millstream.ops.check_ops:verify_tensor_all_finite",
+        "version": "millstream._api.v1.version",
+        "where": "millstream.ops.select_ops:where",
+        "where_v2": "millstream.ops.select_ops:where_v2",
+        "while_loop": "millstream.ops.while_loop:while_loop",
+        "zeros": "millstream.ops.fill_ops:zeros",
+        "zeros_initializer": "millstream.ops.init_ops:Zeros",
+        "zeros_like": "millstream.ops.fill_ops:zeros_like",
+        "zeta": "millstream.ops.special_math_ops:zeta",
     })
 
 __all__ = [
@@ -538,16 +1088,19 @@ __all__ = [
     "GRAPH_DEF_VERSION",
     "GRAPH_DEF_VERSION_MIN_CONSUMER",
     "GRAPH_DEF_VERSION_MIN_PRODUCER",
+    "GradientTape",
     "Graph",
     "GraphDef",
     "GraphKeys",
     "GraphOptions",
     "HistogramProto",
     "IndexedSlices",
+    "IndexedSlicesSpec",
     "InteractiveSession",
     "LogMessage",
     "MONOLITHIC_BUILD",
     "MetaGraphDef",
+    "Module",
     "NameAttrList",
     "NoGradient",
     "NodeDef",
@@ -567,12 +1120,15 @@ __all__ = [
     "Session",
     "SessionLog",
     "SparseTensor",
+    "SparseTensorSpec",
     "SparseTensorValue",
     "Summary",
     "SummaryMetadata",
     "Tensor",
     "TensorInfo",
     "TensorShape",
+    "TensorSpec",
+    "TypeSpec",
     "UnconnectedGradients",
     "VERSION",
     "Variable",
@@ -626,6 +1182,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "autograph",
     "batch_gather",
     "batch_scatter_update",
     "batch_to_space",
@@ -640,6 +1197,7 @@ __all__ = [
     "broadcast_dynamic_shape",
     "broadcast_static_shape",
     "broadcast_to",
+    "case",
     "cast",
     "ceil",
     "check_numerics",
@@ -655,6 +1213,8 @@ __all__ = [
     "complex128",
     "complex64",
     "concat",
+    "cond",
+    "config",
     "confusion_matrix",
     "conj",
     "constant",
@@ -683,8 +1243,10 @@ __all__ = [
     "digamma",
     "dimension_at_index",
     "dimension_value",
+    "disable_eager_execution",
     "disable_resource_variables",
     "disable_tensor_equality",
+    "disable_v2_behavior",
     "disable_v2_tensorshape",
     "div",
     "div_no_nan",
@@ -693,9 +1255,12 @@ __all__ = [
     "dtypes",
     "dynamic_partition",
     "dynamic_stitch",
+    "edit_distance",
     "einsum",
+    "enable_eager_execution",
     "enable_resource_variables",
     "enable_tensor_equality",
+    "enable_v2_behavior",
     "enable_v2_tensorshape",
     "ensure_shape",
     "equal",
@@ -705,9 +1270,21 @@ __all__ = [
     "executing_eagerly",
     "exp",
     "expand_dims",
+    "experimental",
     "expm1",
+    "extract_volume_patches",
     "eye",
+    "fake_quant_with_min_max_args",
+    "fake_quant_with_min_max_args_gradient",
+    "fake_quant_with_min_max_vars",
+    "fake_quant_with_min_max_vars_gradient",
+    "fake_quant_with_min_max_vars_per_channel",
+    "fake_quant_with_min_max_vars_per_channel_gradient",
+    "fft",
+    "fft2d",
+    "fft3d",
     "fill",
+    "fingerprint",
     "fixed_size_partitioner",
     "flags",
     "float16",
@@ -717,6 +1294,7 @@ __all__ = [
     "floor_div",
     "floordiv",
     "floormod",
+    "function",
     "gather",
     "gather_nd",
     "get_collection",
@@ -735,6 +1313,7 @@ __all__ = [
     "global_variables_initializer",
     "glorot_normal_initializer",
     "glorot_uniform_initializer",
+    "grad_pass_through",
     "gradients",
     "graph_util",
     "greater",
@@ -747,6 +1326,9 @@ __all__ = [
     "histogram_fixed_width_bins",
     "identity",
     "identity_n",
+    "ifft",
+    "ifft2d",
+    "ifft3d",
     "igamma",
     "igammac",
     "imag",
@@ -842,6 +1424,7 @@ __all__ = [
     "pow",
     "print",
     "py_func",
+    "py_function",
     "qint16",
     "qint32",
     "qint8",
@@ -867,6 +1450,7 @@ __all__ = [
     "real",
     "realdiv",
     "reciprocal",
+    "recompute_grad",
     "reduce_all",
     "reduce_any",
     "reduce_logsumexp",
@@ -918,6 +1502,7 @@ __all__ = [
     "shape_n",
     "sigmoid",
     "sign",
+    "signal",
     "sin",
     "sinh",
     "size",
@@ -927,11 +1512,16 @@ __all__ = [
     "space_to_batch_nd",
     "space_to_depth",
     "sparse",
+    "sparse_fill_empty_rows",
     "sparse_matmul",
     "sparse_placeholder",
+    "sparse_reshape",
+    "sparse_retain",
     "sparse_segment_mean",
     "sparse_segment_sqrt_n",
     "sparse_segment_sum",
+    "sparse_to_dense",
+    "spectral",
     "split",
     "sqrt",
     "square",
@@ -947,6 +1537,7 @@ __all__ = [
     "subtract",
     "summary",
     "svd",
+    "switch_case",
     "sysconfig",
     "tables_initializer",
     "tan",
@@ -960,6 +1551,7 @@ __all__ = [
     "tensordot",
     "test",
     "tile",
+    "timestamp",
     "to_bfloat16",
     "to_complex128",
     "to_complex64",
@@ -999,10 +1591,12 @@ __all__ = [
     "variables_initializer",
     "variance_scaling_initializer",
     "variant",
+    "vectorized_map",
     "verify_tensor_all_finite",
     "version",
     "where",
     "where_v2",
+    "while_loop",
     "zeros",
     "zeros_initializer",
     "zeros_like",

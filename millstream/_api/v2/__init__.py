@@ -4,230 +4,538 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v2 import bitwise as bitwise
-from millstream._api.v2 import compat as compat
-from millstream._api.v2 import debugging as debugging
-from millstream._api.v2 import dtypes as dtypes
-from millstream._api.v2 import errors as errors
-from millstream._api.v2 import experimental as experimental
-from millstream._api.v2 import graph_util as graph_util
-from millstream._api.v2 import image as image
-from millstream._api.v2 import io as io
-from millstream._api.v2 import linalg as linalg
-from millstream._api.v2 import math as math
-from millstream._api.v2 import nest as nest
-from millstream._api.v2 import nn as nn
-from millstream._api.v2 import queue as queue
-from millstream._api.v2 import random as random
-from millstream._api.v2 import sparse as sparse
-from millstream._api.v2 import strings as strings
-from millstream._api.v2 import sysconfig as sysconfig
-from millstream._api.v2 import train as train
-from millstream._api.v2 import version as version
-from millstream.core.context import executing_eagerly as executing_eagerly
-from millstream.core.conversion import register_tensor_conversion_function as register_tensor_conversion_function
-from millstream.core.custom_gradient import custom_gradient as custom_gradient
-from millstream.core.device import DeviceSpec as DeviceSpec
-from millstream.core.dtypes import DType as DType
-from millstream.core.dtypes import as_dtype as as_dtype
-from millstream.core.dtypes import bfloat16 as bfloat16
-from millstream.core.dtypes import bool_ as bool
-from millstream.core.dtypes import complex128 as complex128
-from millstream.core.dtypes import complex64 as complex64
-from millstream.core.dtypes import double as double
-from millstream.core.dtypes import float16 as float16
-from millstream.core.dtypes import float32 as float32
-from millstream.core.dtypes import float64 as float64
-from millstream.core.dtypes import half as half
-from millstream.core.dtypes import int16 as int16
-from millstream.core.dtypes import int32 as int32
-from millstream.core.dtypes import int64 as int64
-from millstream.core.dtypes import int8 as int8
-from millstream.core.dtypes import qint16 as qint16
-from millstream.core.dtypes import qint32 as qint32
-from millstream.core.dtypes import qint8 as qint8
-from millstream.core.dtypes import quint16 as quint16
-from millstream.core.dtypes import quint8 as quint8
-from millstream.core.dtypes import resource as resource
-from millstream.core.dtypes import string as string
-from millstream.core.dtypes import uint16 as uint16
-from millstream.core.dtypes import uint32 as uint32
-from millstream.core.dtypes import uint64 as uint64
-from millstream.core.dtypes import uint8 as uint8
-from millstream.core.dtypes import variant as variant
-from millstream.core.gradients import AggregationMethod as AggregationMethod
-from millstream.core.gradients import RegisterGradient as RegisterGradient
-from millstream.core.gradients import UnconnectedGradients as UnconnectedGradients
-from millstream.core.gradients import no_gradient as no_gradient
-from millstream.core.graph import Graph as Graph
-from millstream.core.graph_import import import_graph_def as import_graph_def
-from millstream.core.indexed_slices import IndexedSlices as IndexedSlices
-from millstream.core.log import tensorflow_logger as get_logger
-from millstream.core.operation import Operation as Operation
-from millstream.core.scopes import init_scope as init_scope
-from millstream.core.shapes import TensorShape as TensorShape
-from millstream.core.sparse_tensor import SparseTensor as SparseTensor
-from millstream.core.static_values import get_static_value as get_static_value
-from millstream.core.tensor import Tensor as Tensor
-from millstream.core.variable_settings import VariableAggregation as VariableAggregation
-from millstream.core.variable_settings import VariableSynchronization as VariableSynchronization
-from millstream.core.variables import Variable as Variable
-from millstream.io.tensor_proto import make_ndarray as make_ndarray
-from millstream.io.tensor_proto import make_tensor_proto as make_tensor_proto
-from millstream.ops.arithmetic_ops import add_v2 as add
-from millstream.ops.arithmetic_ops import atan2 as atan2
-from millstream.ops.arithmetic_ops import divide as divide
-from millstream.ops.arithmetic_ops import maximum as maximum
-from millstream.ops.arithmetic_ops import minimum as minimum
-from millstream.ops.arithmetic_ops import multiply as multiply
-from millstream.ops.arithmetic_ops import pow as pow
-from millstream.ops.arithmetic_ops import realdiv as realdiv
-from millstream.ops.arithmetic_ops import scalar_mul as scalar_mul
-from millstream.ops.arithmetic_ops import subtract as subtract
-from millstream.ops.arithmetic_ops import truediv as truediv
-from millstream.ops.arithmetic_ops import truncatediv as truncatediv
-from millstream.ops.arithmetic_ops import truncatemod as truncatemod
-from millstream.ops.bitcast_ops import bitcast as bitcast
-from millstream.ops.cast_ops import cast as cast
-from millstream.ops.check_ops import assert_equal_v2 as assert_equal
-from millstream.ops.check_ops import assert_greater_v2 as assert_greater
-from millstream.ops.check_ops import assert_less_v2 as assert_less
-from millstream.ops.clip_ops import clip_by_global_norm as clip_by_global_norm
-from millstream.ops.clip_ops import clip_by_norm as clip_by_norm
-from millstream.ops.clip_ops import clip_by_value as clip_by_value
-from millstream.ops.comparison_ops import equal as equal
-from millstream.ops.comparison_ops import greater as greater
-from millstream.ops.comparison_ops import greater_equal as greater_equal
-from millstream.ops.comparison_ops import less as less
-from millstream.ops.comparison_ops import less_equal as less_equal
-from millstream.ops.comparison_ops import logical_and as logical_and
-from millstream.ops.comparison_ops import logical_not as logical_not
-from millstream.ops.comparison_ops import logical_or as logical_or
-from millstream.ops.comparison_ops import not_equal as not_equal
-from millstream.ops.complex_ops import complex as complex
-from millstream.ops.control_flow_ops import Assert as Assert
-from millstream.ops.control_flow_ops import group as group
-from millstream.ops.control_flow_ops import no_op as no_op
-from millstream.ops.control_flow_ops import tuple_v2 as tuple
-from millstream.ops.einsum import einsum_v2 as einsum
-from millstream.ops.elementwise_ops import abs as abs
-from millstream.ops.elementwise_ops import acos as acos
-from millstream.ops.elementwise_ops import acosh as acosh
-from millstream.ops.elementwise_ops import asin as asin
-from millstream.ops.elementwise_ops import asinh as asinh
-from millstream.ops.elementwise_ops import atan as atan
-from millstream.ops.elementwise_ops import atanh as atanh
-from millstream.ops.elementwise_ops import cos as cos
-from millstream.ops.elementwise_ops import cosh as cosh
-from millstream.ops.elementwise_ops import exp as exp
-from millstream.ops.elementwise_ops import floor as floor
-from millstream.ops.elementwise_ops import negative as negative
-from millstream.ops.elementwise_ops import round as round
-from millstream.ops.elementwise_ops import sigmoid as sigmoid
-from millstream.ops.elementwise_ops import sign as sign
-from millstream.ops.elementwise_ops import sin as sin
-from millstream.ops.elementwise_ops import sinh as sinh
-from millstream.ops.elementwise_ops import sqrt as sqrt
-from millstream.ops.elementwise_ops import square as square
-from millstream.ops.elementwise_ops import tan as tan
-from millstream.ops.elementwise_ops import tanh as tanh
-from millstream.ops.fill_ops import eye as eye
-from millstream.ops.fill_ops import fill_v2 as fill
-from millstream.ops.fill_ops import meshgrid as meshgrid
-from millstream.ops.fill_ops import ones_like_v2 as ones_like
-from millstream.ops.fill_ops import ones_v2 as ones
-from millstream.ops.fill_ops import sequence_mask as sequence_mask
-from millstream.ops.fill_ops import zeros_like_v2 as zeros_like
-from millstream.ops.fill_ops import zeros_v2 as zeros
-from millstream.ops.gather_ops import gather_nd_v2 as gather_nd
-from millstream.ops.gather_ops import gather_v2 as gather
-from millstream.ops.gather_ops import one_hot as one_hot
-from millstream.ops.histogram_ops import histogram_fixed_width as histogram_fixed_width
-from millstream.ops.histogram_ops import histogram_fixed_width_bins as histogram_fixed_width_bins
-from millstream.ops.identity_ops import guarantee_const as guarantee_const
-from millstream.ops.identity_ops import identity as identity
-from millstream.ops.identity_ops import identity_n as identity_n
-from millstream.ops.identity_ops import stop_gradient as stop_gradient
-from millstream.ops.join_ops import concat as concat
-from millstream.ops.join_ops import parallel_stack as parallel_stack
-from millstream.ops.join_ops import split as split
-from millstream.ops.join_ops import stack as stack
-from millstream.ops.join_ops import unstack as unstack
-from millstream.ops.logging_ops import print_ as print
-from millstream.ops.math_ops import add_n as add_n
-from millstream.ops.math_ops import argmax_v2 as argmax
-from millstream.ops.math_ops import argmin_v2 as argmin
-from millstream.ops.math_ops import cumsum as cumsum
-from millstream.ops.math_ops import linspace_v2 as linspace
-from millstream.ops.math_ops import range as range
-from millstream.ops.math_ops import saturate_cast as saturate_cast
-from millstream.ops.matmul_ops import matmul_v2 as matmul
-from millstream.ops.matmul_ops import tensordot as tensordot
-from millstream.ops.matrix_functions import matrix_square_root as matrix_square_root
-from millstream.ops.norms import norm_v2 as norm
-from millstream.ops.pad_ops import pad_v2 as pad
-from millstream.ops.pad_ops import reverse as reverse
-from millstream.ops.pad_ops import reverse_sequence_v2 as reverse_sequence
-from millstream.ops.pad_ops import roll as roll
-from millstream.ops.pad_ops import tile as tile
-from millstream.ops.rank_check_ops import assert_rank_v2 as assert_rank
-from millstream.ops.rank_check_ops import ensure_shape as ensure_shape
-from millstream.ops.rank_check_ops import is_tensor as is_tensor
-from millstream.ops.reduction_ops import reduce_all_v2 as reduce_all
-from millstream.ops.reduction_ops import reduce_any_v2 as reduce_any
-from millstream.ops.reduction_ops import reduce_logsumexp_v2 as reduce_logsumexp
-from millstream.ops.reduction_ops import reduce_max_v2 as reduce_max
-from millstream.ops.reduction_ops import reduce_mean_v2 as reduce_mean
-from millstream.ops.reduction_ops import reduce_min_v2 as reduce_min
-from millstream.ops.reduction_ops import reduce_prod_v2 as reduce_prod
-from millstream.ops.reduction_ops import reduce_sum_v2 as reduce_sum
-from millstream.ops.reshape_ops import broadcast_to as broadcast_to
-from millstream.ops.reshape_ops import expand_dims_v2 as expand_dims
-from millstream.ops.reshape_ops import reshape as reshape
-from millstream.ops.reshape_ops import squeeze_v2 as squeeze
-from millstream.ops.reshape_ops import transpose_v2 as transpose
-from millstream.ops.scatter_ops import scatter_nd_v2 as scatter_nd
-from millstream.ops.scatter_ops import tensor_scatter_nd_add_v2 as tensor_scatter_nd_add
-from millstream.ops.scatter_ops import tensor_scatter_nd_max_v2 as tensor_scatter_nd_max
-from millstream.ops.scatter_ops import tensor_scatter_nd_min_v2 as tensor_scatter_nd_min
-from millstream.ops.scatter_ops import tensor_scatter_nd_sub_v2 as tensor_scatter_nd_sub
-from millstream.ops.scatter_ops import tensor_scatter_nd_update as tensor_scatter_nd_update
-from millstream.ops.script_ops import numpy_function_v2 as numpy_function
-from millstream.ops.search_ops import searchsorted as searchsorted
-from millstream.ops.search_ops import unique as unique
-from millstream.ops.search_ops import unique_with_counts as unique_with_counts
-from millstream.ops.search_ops import unravel_index as unravel_index
-from millstream.ops.select_ops import boolean_mask_v2 as boolean_mask
-from millstream.ops.select_ops import dynamic_partition as dynamic_partition
-from millstream.ops.select_ops import dynamic_stitch as dynamic_stitch
-from millstream.ops.select_ops import repeat as repeat
-from millstream.ops.select_ops import where_v2 as where
-from millstream.ops.shape_ops import broadcast_dynamic_shape as broadcast_dynamic_shape
-from millstream.ops.shape_ops import broadcast_static_shape as broadcast_static_shape
-from millstream.ops.shape_ops import rank as rank
-from millstream.ops.shape_ops import shape_n as shape_n
-from millstream.ops.shape_ops import shape_v2 as shape
-from millstream.ops.shape_ops import size_v2 as size
-from millstream.ops.slice_ops import newaxis as newaxis
-from millstream.ops.slice_ops import slice_ as slice
-from millstream.ops.slice_ops import strided_slice as strided_slice
-from millstream.ops.sort_ops import argsort as argsort
-from millstream.ops.sort_ops import sort as sort
-from millstream.ops.space_ops import batch_to_space_nd as batch_to_space
-from millstream.ops.space_ops import required_space_to_batch_paddings as required_space_to_batch_paddings
-from millstream.ops.space_ops import space_to_batch_nd as space_to_batch_nd
-from millstream.ops.space_ops import space_to_batch_v2 as space_to_batch
-from millstream.ops.string_ops import as_string as as_string
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v2 import autodiff as autodiff
+    from millstream._api.v2 import autograph as autograph
+    from millstream._api.v2 import bitwise as bitwise
+    from millstream._api.v2 import compat as compat
+    from millstream._api.v2 import config as config
+    from millstream._api.v2 import debugging as debugging
+    from millstream._api.v2 import dtypes as dtypes
+    from millstream._api.v2 import errors as errors
+    from millstream._api.v2 import experimental as experimental
+    from millstream._api.v2 import graph_util as graph_util
+    from millstream._api.v2 import image as image
+    from millstream._api.v2 import io as io
     from millstream._api.v2 import keras as keras
+    from millstream._api.v2 import linalg as linalg
+    from millstream._api.v2 import math as math
+    from millstream._api.v2 import nest as nest
+    from millstream._api.v2 import nn as nn
+    from millstream._api.v2 import quantization as quantization
+    from millstream._api.v2 import queue as queue
+    from millstream._api.v2 import random as random
     from millstream._api.v2 import raw_ops as raw_ops
+    from millstream._api.v2 import signal as signal
+    from millstream._api.v2 import sparse as sparse
+    from millstream._api.v2 import strings as strings
+    from millstream._api.v2 import sysconfig as sysconfig
     from millstream._api.v2 import test as test
+    from millstream._api.v2 import train as train
+    from millstream._api.v2 import types as types
+    from millstream._api.v2 import version as version
+    from millstream.core.composite_specs import IndexedSlicesSpec as IndexedSlicesSpec
+    from millstream.core.composite_specs import SparseTensorSpec as SparseTensorSpec
+    from millstream.core.context import executing_eagerly as executing_eagerly
+    from millstream.core.conversion import convert_to_tensor_v2 as convert_to_tensor
+    from millstream.core.conversion import register_tensor_conversion_function as register_tensor_conversion_function
+    from millstream.core.custom_gradient import custom_gradient_v2 as custom_gradient
+    from millstream.core.custom_gradient import grad_pass_through as grad_pass_through
+    from millstream.core.custom_gradient import recompute_grad as recompute_grad
+    from millstream.core.device import DeviceSpec as DeviceSpec
+    from millstream.core.dtypes import DType as DType
+    from millstream.core.dtypes import as_dtype as as_dtype
+    from millstream.core.dtypes import bfloat16 as bfloat16
+    from millstream.core.dtypes import bool_ as bool
+    from millstream.core.dtypes import complex128 as complex128
+    from millstream.core.dtypes import complex64 as complex64
+    from millstream.core.dtypes import double as double
+    from millstream.core.dtypes import float16 as float16
+    from millstream.core.dtypes import float32 as float32
+    from millstream.core.dtypes import float64 as float64
+    from millstream.core.dtypes import half as half
+    from millstream.core.dtypes import int16 as int16
+    from millstream.core.dtypes import int32 as int32
+    from millstream.core.dtypes import int64 as int64
+    from millstream.core.dtypes import int8 as int8
+    from millstream.core.dtypes import qint16 as qint16
+    from millstream.core.dtypes import qint32 as qint32
+    from millstream.core.dtypes import qint8 as qint8
+    from millstream.core.dtypes import quint16 as quint16
+    from millstream.core.dtypes import quint8 as quint8
+    from millstream.core.dtypes import resource as resource
+    from millstream.core.dtypes import string as string
+    from millstream.core.dtypes import uint16 as uint16
+    from millstream.core.dtypes import uint32 as uint32
+    from millstream.core.dtypes import uint64 as uint64
+    from millstream.core.dtypes import uint8 as uint8
+    from millstream.core.dtypes import variant as variant
+    from millstream.core.function import function as function
+    from millstream.core.gradient_tape import GradientTape as GradientTape
+    from millstream.core.gradients import AggregationMethod as AggregationMethod
+    from millstream.core.gradients import RegisterGradient as RegisterGradient
+    from millstream.core.gradients import UnconnectedGradients as UnconnectedGradients
+    from millstream.core.gradients import gradients_v2 as gradients
+    from millstream.core.gradients import hessians_v2 as hessians
+    from millstream.core.gradients import no_gradient as no_gradient
+    from millstream.core.graph import Graph as Graph
+    from millstream.core.graph_import import import_graph_def as import_graph_def
+    from millstream.core.indexed_slices import IndexedSlices as IndexedSlices
+    from millstream.core.introspection import get_current_name_scope as get_current_name_scope
+    from millstream.core.introspection import inside_function as inside_function
+    from millstream.core.introspection import is_symbolic_tensor as is_symbolic_tensor
+    from millstream.core.log import tensorflow_logger as get_logger
+    from millstream.core.module import Module as Module
+    from millstream.core.operation import Operation as Operation
+    from millstream.core.scopes import DeviceContext as device
+    from millstream.core.scopes import control_dependencies_v2 as control_dependencies
+    from millstream.core.scopes import init_scope as init_scope
+    from millstream.core.scopes import name_scope_v2 as name_scope
+    from millstream.core.shapes import TensorShape as TensorShape
+    from millstream.core.sparse_tensor import SparseTensor as SparseTensor
+    from millstream.core.static_values import get_static_value as get_static_value
+    from millstream.core.tensor import Tensor as Tensor
+    from millstream.core.tensor_spec import TensorSpec as TensorSpec
+    from millstream.core.type_spec import NoneTensorSpec as NoneTensorSpec
+    from millstream.core.type_spec import TypeSpec as TypeSpec
+    from millstream.core.type_spec import type_spec_from_value as type_spec_from_value
+    from millstream.core.variable_creators import variable_creator_scope as variable_creator_scope
+    from millstream.core.variable_settings import VariableAggregation as VariableAggregation
+    from millstream.core.variable_settings import VariableSynchronization as VariableSynchronization
+    from millstream.core.variables import Variable as Variable
+    from millstream.io.tensor_proto import make_ndarray as make_ndarray
+    from millstream.io.tensor_proto import make_tensor_proto as make_tensor_proto
+    from millstream.ops.approx_top_k_ops import approx_top_k as approx_top_k
+    from millstream.ops.arithmetic_ops import add_v2 as add
+    from millstream.ops.arithmetic_ops import atan2 as atan2
+    from millstream.ops.arithmetic_ops import divide_v2 as divide
+    from millstream.ops.arithmetic_ops import maximum as maximum
+    from millstream.ops.arithmetic_ops import minimum as minimum
+    from millstream.ops.arithmetic_ops import multiply as multiply
+    from millstream.ops.arithmetic_ops import pow as pow
+    from millstream.ops.arithmetic_ops import realdiv as realdiv
+    from millstream.ops.arithmetic_ops import scalar_mul as scalar_mul
+    from millstream.ops.arithmetic_ops import subtract as subtract
+    from millstream.ops.arithmetic_ops import truediv as truediv
+    from millstream.ops.arithmetic_ops import truncatediv as truncatediv
+    from millstream.ops.arithmetic_ops import truncatemod as truncatemod
+    from millstream.ops.bitcast_ops import bitcast as bitcast
+    from millstream.ops.cast_ops import cast as cast
+    from millstream.ops.check_ops import assert_equal_v2 as assert_equal
+    from millstream.ops.check_ops import assert_greater_v2 as assert_greater
+    from millstream.ops.check_ops import assert_less_v2 as assert_less
+    from millstream.ops.clip_ops import clip_by_global_norm as clip_by_global_norm
+    from millstream.ops.clip_ops import clip_by_norm as clip_by_norm
+    from millstream.ops.clip_ops import clip_by_value as clip_by_value
+    from millstream.ops.comparison_ops import equal as equal
+    from millstream.ops.comparison_ops import greater as greater
+    from millstream.ops.comparison_ops import greater_equal as greater_equal
+    from millstream.ops.comparison_ops import less as less
+    from millstream.ops.comparison_ops import less_equal as less_equal
+    from millstream.ops.comparison_ops import logical_and as logical_and
+    from millstream.ops.comparison_ops import logical_not as logical_not
+    from millstream.ops.comparison_ops import logical_or as logical_or
+    from millstream.ops.comparison_ops import not_equal as not_equal
+    from millstream.ops.complex_ops import complex as complex
+    from millstream.ops.cond import case_v2 as case
+    from millstream.ops.cond import cond_v2 as cond
+    from millstream.ops.cond import switch_case as switch_case
+    from millstream.ops.constant_op import constant_v2 as constant
+    from millstream.ops.control_flow_ops import Assert as Assert
+    from millstream.ops.control_flow_ops import group as group
+    from millstream.ops.control_flow_ops import no_op as no_op
+    from millstream.ops.control_flow_ops import tuple_v2 as tuple
+    from millstream.ops.edit_distance_ops import edit_distance as edit_distance
+    from millstream.ops.eigen_linalg_ops import eig as eig
+    from millstream.ops.eigen_linalg_ops import eigvals as eigvals
+    from millstream.ops.einsum import einsum_v2 as einsum
+    from millstream.ops.elementwise_ops import abs as abs
+    from millstream.ops.elementwise_ops import acos as acos
+    from millstream.ops.elementwise_ops import acosh as acosh
+    from millstream.ops.elementwise_ops import asin as asin
+    from millstream.ops.elementwise_ops import asinh as asinh
+    from millstream.ops.elementwise_ops import atan as atan
+    from millstream.ops.elementwise_ops import atanh as atanh
+    from millstream.ops.elementwise_ops import cos as cos
+    from millstream.ops.elementwise_ops import cosh as cosh
+    from millstream.ops.elementwise_ops import exp as exp
+    from millstream.ops.elementwise_ops import floor as floor
+    from millstream.ops.elementwise_ops import negative as negative
+    from millstream.ops.elementwise_ops import round as round
+    from millstream.ops.elementwise_ops import sigmoid as sigmoid
+    from millstream.ops.elementwise_ops import sign as sign
+    from millstream.ops.elementwise_ops import sin as sin
+    from millstream.ops.elementwise_ops import sinh as sinh
+    from millstream.ops.elementwise_ops import sqrt as sqrt
+    from millstream.ops.elementwise_ops import square as square
+    from millstream.ops.elementwise_ops import tan as tan
+    from millstream.ops.elementwise_ops import tanh as tanh
+    from millstream.ops.fill_ops import eye as eye
+    from millstream.ops.fill_ops import fill_v2 as fill
+    from millstream.ops.fill_ops import meshgrid as meshgrid
+    from millstream.ops.fill_ops import ones_like_v2 as ones_like
+    from millstream.ops.fill_ops import ones_v2 as ones
+    from millstream.ops.fill_ops import sequence_mask as sequence_mask
+    from millstream.ops.fill_ops import zeros_like_v2 as zeros_like
+    from millstream.ops.fill_ops import zeros_v2 as zeros
+    from millstream.ops.fingerprint_ops import fingerprint as fingerprint
+    from millstream.ops.gather_ops import gather_v2 as gather
+    from millstream.ops.gather_ops import one_hot as one_hot
+    from millstream.ops.histogram_ops import histogram_fixed_width as histogram_fixed_width
+    from millstream.ops.histogram_ops import histogram_fixed_width_bins as histogram_fixed_width_bins
+    from millstream.ops.identity_ops import guarantee_const as guarantee_const
+    from millstream.ops.identity_ops import identity as identity
+    from millstream.ops.identity_ops import identity_n as identity_n
+    from millstream.ops.identity_ops import stop_gradient as stop_gradient
+    from millstream.ops.initializers_v2 import Constant as constant_initializer
+    from millstream.ops.initializers_v2 import Ones as ones_initializer
+    from millstream.ops.initializers_v2 import RandomNormal as random_normal_initializer
+    from millstream.ops.initializers_v2 import RandomUniform as random_uniform_initializer
+    from millstream.ops.initializers_v2 import Zeros as zeros_initializer
+    from millstream.ops.join_ops import concat as concat
+    from millstream.ops.join_ops import parallel_stack as parallel_stack
+    from millstream.ops.join_ops import split as split
+    from millstream.ops.join_ops import stack as stack
+    from millstream.ops.join_ops import unstack as unstack
+    from millstream.ops.logging_ops import print_ as print
+    from millstream.ops.math_ops import add_n as add_n
+    from millstream.ops.math_ops import argmax_v2 as argmax
+    from millstream.ops.math_ops import argmin_v2 as argmin
+    from millstream.ops.math_ops import cumsum as cumsum
+    from millstream.ops.math_ops import linspace_v2 as linspace
+    from millstream.ops.math_ops import range as range
+    from millstream.ops.math_ops import saturate_cast_v2 as saturate_cast
+    from millstream.ops.matmul_ops import matmul_v2 as matmul
+    from millstream.ops.matmul_ops import tensordot as tensordot
+    from millstream.ops.matrix_functions import matrix_square_root as matrix_square_root
+    from millstream.ops.nd_index_ops import gather_nd_v2 as gather_nd
+    from millstream.ops.nd_index_ops import scatter_nd_v2 as scatter_nd
+    from millstream.ops.nd_index_ops import tensor_scatter_nd_add_v2 as tensor_scatter_nd_add
+    from millstream.ops.nd_index_ops import tensor_scatter_nd_max_v2 as tensor_scatter_nd_max
+    from millstream.ops.nd_index_ops import tensor_scatter_nd_min_v2 as tensor_scatter_nd_min
+    from millstream.ops.nd_index_ops import tensor_scatter_nd_sub_v2 as tensor_scatter_nd_sub
+    from millstream.ops.norms import norm_v2 as norm
+    from millstream.ops.pad_ops import pad_v2 as pad
+    from millstream.ops.pad_ops import reverse as reverse
+    from millstream.ops.pad_ops import reverse_sequence_v2 as reverse_sequence
+    from millstream.ops.pad_ops import roll as roll
+    from millstream.ops.pad_ops import tile as tile
+    from millstream.ops.py_function_ops import py_function_v2 as py_function
+    from millstream.ops.rank_check_ops import assert_rank_v2 as assert_rank
+    from millstream.ops.rank_check_ops import is_tensor as is_tensor
+    from millstream.ops.reduction_ops import reduce_all_v2 as reduce_all
+    from millstream.ops.reduction_ops import reduce_any_v2 as reduce_any
+    from millstream.ops.reduction_ops import reduce_logsumexp_v2 as reduce_logsumexp
+    from millstream.ops.reduction_ops import reduce_max_v2 as reduce_max
+    from millstream.ops.reduction_ops import reduce_mean_v2 as reduce_mean
+    from millstream.ops.reduction_ops import reduce_min_v2 as reduce_min
+    from millstream.ops.reduction_ops import reduce_prod_v2 as reduce_prod
+    from millstream.ops.reduction_ops import reduce_sum_v2 as reduce_sum
+    from millstream.ops.reshape_ops import broadcast_to as broadcast_to
+    from millstream.ops.reshape_ops import expand_dims_v2 as expand_dims
+    from millstream.ops.reshape_ops import reshape as reshape
+    from millstream.ops.reshape_ops import squeeze_v2 as squeeze
+    from millstream.ops.reshape_ops import transpose_v2 as transpose
+    from millstream.ops.row_map_ops import vectorized_map_v2 as vectorized_map
+    from millstream.ops.scatter_ops import tensor_scatter_nd_update as tensor_scatter_nd_update
+    from millstream.ops.script_ops import numpy_function_v2 as numpy_function
+    from millstream.ops.search_ops import searchsorted as searchsorted
+    from millstream.ops.search_ops import unique as unique
+    from millstream.ops.search_ops import unique_with_counts as unique_with_counts
+    from millstream.ops.search_ops import unravel_index as unravel_index
+    from millstream.ops.select_ops import boolean_mask_v2 as boolean_mask
+    from millstream.ops.select_ops import dynamic_partition as dynamic_partition
+    from millstream.ops.select_ops import dynamic_stitch as dynamic_stitch
+    from millstream.ops.select_ops import repeat as repeat
+    from millstream.ops.select_ops import where_v2 as where
+    from millstream.ops.shape_check_ops import ensure_shape as ensure_shape
+    from millstream.ops.shape_ops import broadcast_dynamic_shape as broadcast_dynamic_shape
+    from millstream.ops.shape_ops import broadcast_static_shape as broadcast_static_shape
+    from millstream.ops.shape_ops import rank as rank
+    from millstream.ops.shape_ops import shape_n as shape_n
+    from millstream.ops.shape_ops import shape_v2 as shape
+    from millstream.ops.shape_ops import size_v2 as size
+    from millstream.ops.slice_ops import newaxis as newaxis
+    from millstream.ops.slice_ops import slice_ as slice
+    from millstream.ops.slice_ops import strided_slice as strided_slice
+    from millstream.ops.sort_ops import argsort as argsort
+    from millstream.ops.sort_ops import sort as sort
+    from millstream.ops.space_ops import batch_to_space_nd as batch_to_space
+    from millstream.ops.space_ops import required_space_to_batch_paddings as required_space_to_batch_paddings
+    from millstream.ops.space_ops import space_to_batch_nd as space_to_batch_nd
+    from millstream.ops.space_ops import space_to_batch_v2 as space_to_batch
+    from millstream.ops.stateless_random import random_index_shuffle as random_index_shuffle
+    from millstream.ops.string_ops import as_string as as_string
+    from millstream.ops.time_ops import timestamp as timestamp
+    from millstream.ops.volume_patch_ops import extract_volume_patches as extract_volume_patches
+    from millstream.ops.while_loop import while_loop_v2 as while_loop
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "AggregationMethod": "millstream.core.gradients:AggregationMethod",
+        "Assert": "millstream.ops.control_flow_ops:Assert",
+        "DType": "millstream.core.dtypes:DType",
+        "DeviceSpec": "millstream.core.device:DeviceSpec",
+        "GradientTape": "millstream.core.gradient_tape:GradientTape",
+        "Graph": "millstream.core.graph:Graph",
+        "IndexedSlices": "millstream.core.indexed_slices:IndexedSlices",
+        "IndexedSlicesSpec": "millstream.core.composite_specs:IndexedSlicesSpec",
+        "Module": "millstream.core.module:Module",
+        "NoneTensorSpec": "millstream.core.type_spec:NoneTensorSpec",
+        "Operation": "millstream.core.operation:Operation",
+        "RegisterGradient": "millstream.core.gradients:RegisterGradient",
+        "SparseTensor": "millstream.core.sparse_tensor:SparseTensor",
+        "SparseTensorSpec": "millstream.core.composite_specs:SparseTensorSpec",
+        "Tensor": "millstream.core.tensor:Tensor",
+        "TensorShape": "millstream.core.shapes:TensorShape",
+        "TensorSpec": "millstream.core.tensor_spec:TensorSpec",
+        "TypeSpec": "millstream.core.type_spec:TypeSpec",
+        "UnconnectedGradients": "millstream.core.gradients:UnconnectedGradients",
+        "Variable": "millstream.core.variables:Variable",
+        "VariableAggregation": "millstream.core.variable_settings:VariableAggregation",
+        "VariableSynchronization": "millstream.core.variable_settings:VariableSynchronization",
+        "abs": "millstream.ops.elementwise_ops:abs",
+        "acos": "millstream.ops.elementwise_ops:acos",
+        "acosh": "millstream.ops.elementwise_ops:acosh",
+        "add": "millstream.ops.arithmetic_ops:add_v2",
+        "add_n": "millstream.ops.math_ops:add_n",
+        "approx_top_k": "millstream.ops.approx_top_k_ops:approx_top_k",
+        "argmax": "millstream.ops.math_ops:argmax_v2",
+        "argmin": "millstream.ops.math_ops:argmin_v2",
+        "argsort": "millstream.ops.sort_ops:argsort",
+        "as_dtype": "millstream.core.dtypes:as_dtype",
+        "as_string": "millstream.ops.string_ops:as_string",
+        "asin": "millstream.ops.elementwise_ops:asin",
+        "asinh": "millstream.ops.elementwise_ops:asinh",
+        "assert_equal": "millstream.ops.check_ops:assert_equal_v2",
+        "assert_greater": "millstream.ops.check_ops:assert_greater_v2",
+        "assert_less": "millstream.ops.check_ops:assert_less_v2",
+        "assert_rank": "millstream.ops.rank_check_ops:assert_rank_v2",
+        "atan": "millstream.ops.elementwise_ops:atan",
+        "atan2": "millstream.ops.arithmetic_ops:atan2",
+        "atanh": "millstream.ops.elementwise_ops:atanh",
+        "autodiff": "millstream._api.v2.autodiff",
+        "autograph": "millstream._api.v2.autograph",
+        "batch_to_space": "millstream.ops.space_ops:batch_to_space_nd",
+        "bfloat16": "millstream.core.dtypes:bfloat16",
+        "bitcast": "millstream.ops.bitcast_ops:bitcast",
+        "bitwise": "millstream._api.v2.bitwise",
+        "bool": "millstream.core.dtypes:bool_",
+        "boolean_mask": "millstream.ops.select_ops:boolean_mask_v2",
+        "broadcast_dynamic_shape": "millstream.ops.shape_ops:broadcast_dynamic_shape",
+        "broadcast_static_shape": "millstream.ops.shape_ops:broadcast_static_shape",
+        "broadcast_to": "millstream.ops.reshape_ops:broadcast_to",
+        "case": "millstream.ops.cond:case_v2",
+        "cast": "millstream.ops.cast_ops:cast",
+        "clip_by_global_norm": "millstream.ops.clip_ops:clip_by_global_norm",
+        "clip_by_norm": "millstream.ops.clip_ops:clip_by_norm",
+        "clip_by_value": "millstream.ops.clip_ops:clip_by_value",
+        "compat": "millstream._api.v2.compat",
+        "complex": "millstream.ops.complex_ops:complex",
+        "complex128": "millstream.core.dtypes:complex128",
+        "complex64": "millstream.core.dtypes:complex64",
+        "concat": "millstream.ops.join_ops:concat",
+        "cond": "millstream.ops.cond:cond_v2",
+        "config": "millstream._api.v2.config",
+        "constant": "millstream.ops.constant_op:constant_v2",
+        "constant_initializer": "millstream.ops.initializers_v2:Constant",
+        "control_dependencies": "millstream.core.scopes:control_dependencies_v2",
+        "convert_to_tensor": "millstream.core.conversion:convert_to_tensor_v2",
+        "cos": "millstream.ops.elementwise_ops:cos",
+        "cosh": "millstream.ops.elementwise_ops:cosh",
+        "cumsum": "millstream.ops.math_ops:cumsum",
+        "custom_gradient": "millstream.core.custom_gradient:custom_gradient_v2",
+        "debugging": "millstream._api.v2.debugging",
+        "device": "millstream.core.scopes:DeviceContext",
+        "divide": "millstream.ops.arithmetic_ops:divide_v2",
+        "double": "millstream.core.dtypes:double",
+        "dtypes": "millstream._api.v2.dtypes",
+        "dynamic_partition": "millstream.ops.select_ops:dynamic_partition",
+        "dynamic_stitch": "millstream.ops.select_ops:dynamic_stitch",
+        "edit_distance": "millstream.ops.edit_distance_ops:edit_distance",
+        "eig": "millstream.ops.eigen_linalg_ops:eig",
+        "eigvals": "millstream.ops.eigen_linalg_ops:eigvals",
+        "einsum": "millstream.ops.einsum:einsum_v2",
+        "ensure_shape": "millstream.ops.shape_check_ops:ensure_shape",
+        "equal": "millstream.ops.comparison_ops:equal",
+        "errors": "millstream._api.v2.errors",
+        "executing_eagerly": "millstream.core.context:executing_eagerly",
+        "exp": "millstream.ops.elementwise_ops:exp",
+        "expand_dims": "millstream.ops.reshape_ops:expand_dims_v2",
+        "experimental": "millstream._api.v2.experimental",
+        "extract_volume_patches": "millstream.ops.volume_patch_ops:extract_volume_patches",
+        "eye": "millstream.ops.fill_ops:eye",
+        "fill": "millstream.ops.fill_ops:fill_v2",
+        "fingerprint": "millstream.ops.fingerprint_ops:fingerprint",
+        "float16": "millstream.core.dtypes:float16",
+        "float32": "millstream.core.dtypes:float32",
+        "float64": "millstream.core.dtypes:float64",
+        "floor": "millstream.ops.elementwise_ops:floor",
+        "function": "millstream.core.function:function",
+        "gather": "millstream.ops.gather_ops:gather_v2",
+        "gather_nd": "millstream.ops.nd_index_ops:gather_nd_v2",
+        "get_current_name_scope": "millstream.core.introspection:get_current_name_scope",
+        "get_logger": "millstream.core.log:tensorflow_logger",
+        "get_static_value": "millstream.core.static_values:get_static_value",
+        "grad_pass_through": "millstream.core.custom_gradient:grad_pass_through",
+        "gradients": "millstream.core.gradients:gradients_v2",
+        "graph_util": "millstream._api.v2.graph_util",
+        "greater": "millstream.ops.comparison_ops:greater",
+        "greater_equal": "millstream.ops.comparison_ops:greater_equal",
+        "group": "millstream.ops.control_flow_ops:group",
+        "guarantee_const": "millstream.ops.identity_ops:guarantee_const",
+        "half": "millstream.core.dtypes:half",
+        "hessians": "millstream.core.gradients:hessians_v2",
+        "histogram_fixed_width": "millstream.ops.histogram_ops:histogram_fixed_width",
+        "histogram_fixed_width_bins": "millstream.ops.histogram_ops:histogram_fixed_width_bins",
+        "identity": "millstream.ops.identity_ops:identity",
+        "identity_n": "millstream.ops.identity_ops:identity_n",
+        "image": "millstream._api.v2.image",
+        "import_graph_def": "millstream.core.graph_import:import_graph_def",
+        "init_scope": "millstream.core.scopes:init_scope",
+        "inside_function": "millstream.core.introspection:inside_function",
+        "int16": "millstream.core.dtypes:int16",
+        "int32": "millstream.core.dtypes:int32",
+        "int64": "millstream.core.dtypes:int64",
+        "int8": "millstream.core.dtypes:int8",
+        "io": "millstream._api.v2.io",
+        "is_symbolic_tensor": "millstream.core.introspection:is_symbolic_tensor",
+        "is_tensor": "millstream.ops.rank_check_ops:is_tensor",
         "keras": "millstream._api.v2.keras",
+        "less": "millstream.ops.comparison_ops:less",
+        "less_equal": "millstream.ops.comparison_ops:less_equal",
+        "linalg": "millstream._api.v2.linalg",
+        "linspace": "millstream.ops.math_ops:linspace_v2",
+        "logical_and": "millstream.ops.comparison_ops:logical_and",
+        "logical_not": "millstream.ops.comparison_ops:logical_not",
+        "logical_or": "millstream.ops.comparison_ops:logical_or",
+        "make_ndarray": "millstream.io.tensor_proto:make_ndarray",
+        "make_tensor_proto": "millstream.io.tensor_proto:make_tensor_proto",
+        "math": "millstream._api.v2.math",
+        "matmul": "millstream.ops.matmul_ops:matmul_v2",
+        "matrix_square_root": "millstream.ops.matrix_functions:matrix_square_root",
+        "maximum": "millstream.ops.arithmetic_ops:maximum",
+        "meshgrid": "millstream.ops.fill_ops:meshgrid",
+        "minimum": "millstream.ops.arithmetic_ops:minimum",
+        "multiply": "millstream.ops.arithmetic_ops:multiply",
+        "name_scope": "millstream.core.scopes:name_scope_v2",
+        "negative": "millstream.ops.elementwise_ops:negative",
+        "nest": "millstream._api.v2.nest",
+        "newaxis": "millstream.ops.slice_ops:newaxis",
+        "nn": "millstream._api.v2.nn",
+        "no_gradient": "millstream.core.gradients:no_gradient",
+        "no_op": "millstream.ops.control_flow_ops:no_op",
+        "norm": "millstream.ops.norms:norm_v2",
+        "not_equal": "millstream.ops.comparison_ops:not_equal",
+        "numpy_function": "millstream.ops.script_ops:numpy_function_v2",
+        "one_hot": "millstream.ops.gather_ops:one_hot",
+        "ones": "millstream.ops.fill_ops:ones_v2",
+        "ones_initializer": "millstream.ops.initializers_v2:Ones",
+        "ones_like": "millstream.ops.fill_ops:ones_like_v2",
+        "pad": "millstream.ops.pad_ops:pad_v2",
+        "parallel_stack": "millstream.ops.join_ops:parallel_stack",
+        "pow": "millstream.ops.arithmetic_ops:pow",
+        "print": "millstream.ops.logging_ops:print_",
+        "py_function": "millstream.ops.py_function_ops:py_function_v2",
+        "qint16": "millstream.core.dtypes:qint16",
+        "qint32": "millstream.core.dtypes:qint32",
+        "qint8": "millstream.core.dtypes:qint8",
+        "quantization": "millstream._api.v2.quantization",
+        "queue": "millstream._api.v2.queue",
+        "quint16": "millstream.core.dtypes:quint16",
+        "quint8": "millstream.core.dtypes:quint8",
+        "random": "millstream._api.v2.random",
+        "random_index_shuffle": "millstream.ops.stateless_random:random_index_shuffle",
+        "random_normal_initializer": "millstream.ops.initializers_v2:RandomNormal",
+        "random_uniform_initializer": "millstream.ops.initializers_v2:RandomUniform",
+        "range": "millstream.ops.math_ops:range",
+        "rank": "millstream.ops.shape_ops:rank",
         "raw_ops": "millstream._api.v2.raw_ops",
+        "realdiv": "millstream.ops.arithmetic_ops:realdiv",
+        "recompute_grad": "millstream.core.custom_gradient:recompute_grad",
+        "reduce_all": "millstream.ops.reduction_ops:reduce_all_v2",
+        "reduce_any": "millstream.ops.reduction_ops:reduce_any_v2",
+        "reduce_logsumexp": "millstream.ops.reduction_ops:reduce_logsumexp_v2",
+        "reduce_max": "millstream.ops.reduction_ops:reduce_max_v2",
+        "reduce_mean": "millstream.ops.reduction_ops:reduce_mean_v2",
+        "reduce_min": "millstream.ops.reduction_ops:reduce_min_v2",
+        "reduce_prod": "millstream.ops.reduction_ops:reduce_prod_v2",
+        "reduce_sum": "millstream.ops.reduction_ops:reduce_sum_v2",
+        "register_tensor_conversion_function": "millstream.core.conversion:register_tensor_conversion_function",
+        "repeat": "millstream.ops.select_ops:repeat",
+        "required_space_to_batch_paddings": "millstream.ops.space_ops:required_space_to_batch_paddings",
+        "reshape": "millstream.ops.reshape_ops:reshape",
+        "resource": "millstream.core.dtypes:resource",
+        "reverse": "millstream.ops.pad_ops:reverse",
+        "reverse_sequence": "millstream.ops.pad_ops:reverse_sequence_v2",
+        "roll": "millstream.ops.pad_ops:roll",
+        "round": "millstream.ops.elementwise_ops:round",
+        "saturate_cast": "millstream.ops.math_ops:saturate_cast_v2",
+        "scalar_mul": "millstream.ops.arithmetic_ops:scalar_mul",
+        "scatter_nd": "millstream.ops.nd_index_ops:scatter_nd_v2",
+        "searchsorted": "millstream.ops.search_ops:searchsorted",
+        "sequence_mask": "millstream.ops.fill_ops:sequence_mask",
+        "shape": "millstream.ops.shape_ops:shape_v2",
+        "shape_n": "millstream.ops.shape_ops:shape_n",
+        "sigmoid": "millstream.ops.elementwise_ops:sigmoid",
+        "sign": "millstream.ops.elementwise_ops:sign",
+        "signal": "millstream._api.v2.signal",
+        "sin": "millstream.ops.elementwise_ops:sin",
+        "sinh": "millstream.ops.elementwise_ops:sinh",
+        "size": "millstream.ops.shape_ops:size_v2",
+        "slice": "millstream.ops.slice_ops:slice_",
+        "sort": "millstream.ops.sort_ops:sort",
+        "space_to_batch": "millstream.ops.space_ops:space_to_batch_v2",
+        "space_to_batch_nd": "millstream.ops.space_ops:space_to_batch_nd",
+        "sparse": "millstream._api.v2.sparse",
+        "split": "millstream.ops.join_ops:split",
+        "sqrt": "millstream.ops.elementwise_ops:sqrt",
+        "square": "millstream.ops.elementwise_ops:square",
+        "squeeze": "millstream.ops.reshape_ops:squeeze_v2",
+        "stack": "millstream.ops.join_ops:stack",
+        "stop_gradient": "millstream.ops.identity_ops:stop_gradient",
+        "strided_slice": "millstream.ops.slice_ops:strided_slice",
+        "string": "millstream.core.dtypes:string",
+        "strings": "millstream._api.v2.strings",
+        "subtract": "millstream.ops.arithmetic_ops:subtract",
+        "switch_case": "millstream.ops.cond:switch_case",
+        "sysconfig": "millstream._api.v2.sysconfig",
+        "tan": "millstream.ops.elementwise_ops:tan",
+        "tanh": "millstream.ops.elementwise_ops:tanh",
+        "tensor_scatter_nd_add": "millstream.ops.nd_index_ops:tensor_scatter_nd_add_v2",
+        "tensor_scatter_nd_max": "millstream.ops.nd_index_ops:tensor_scatter_nd_max_v2",
+        "tensor_scatter_nd_min": "millstream.ops.nd_index_ops:tensor_scatter_nd_min_v2",
+        "tensor_scatter_nd_sub": "millstream.ops.nd_index_ops:tensor_scatter_nd_sub_v2",
+        "tensor_scatter_nd_update": "millstream.ops.scatter_ops:tensor_scatter_nd_update",
+        "tensordot": "millstream.ops.matmul_ops:tensordot",
         "test": "millstream._api.v2.test",
+        "tile": "millstream.ops.pad_ops:tile",
+        "timestamp": "millstream.ops.time_ops:timestamp",
+        "train": "millstream._api.v2.train",
+        "transpose": "millstream.ops.reshape_ops:transpose_v2",
+        "truediv": "millstream.ops.arithmetic_ops:truediv",
+        "truncatediv": "millstream.ops.arithmetic_ops:truncatediv",
+        "truncatemod": "millstream.ops.arithmetic_ops:truncatemod",
+        "tuple": "millstream.ops.control_flow_ops:tuple_v2",
+        "type_spec_from_value": "millstream.core.type_spec:type_spec_from_value",
+        "types": "millstream._api.v2.types",
+        "uint16": "millstream.core.dtypes:uint16",
+        "uint32": "millstream.core.dtypes:uint32",
+        "uint64": "millstream.core.dtypes:uint64",
+        "uint8": "millstream.core.dtypes:uint8",
+        "unique": "millstream.ops.search_ops:unique",
+        "unique_with_counts": "millstream.ops.search_ops:unique_with_counts",
+        "unravel_index": "millstream.ops.search_ops:unravel_index",
+        "unstack": "millstream.ops.join_ops:unstack",
+        "variable_creator_scope": "millstream.core.variable_creators:variable_creator_scope",
+        "variant": "millstream.core.dtypes:variant",
+        "vectorized_map": "millstream.ops.row_map_ops:vectorized_map_v2",
+        "version": "millstream._api.v2.version",
+        "where": "millstream.ops.select_ops:where_v2",
+        "while_loop": "millstream.ops.while_loop:while_loop_v2",
+        "zeros": "millstream.ops.fill_ops:zeros_v2",
+        "zeros_initializer": "millstream.ops.initializers_v2:Zeros",
+        "zeros_like": "millstream.ops.fill_ops:zeros_like_v2",
     })
 
 __all__ = [
@@ -235,13 +543,20 @@ __all__ = [
     "Assert",
     "DType",
     "DeviceSpec",
+    "GradientTape",
     "Graph",
     "IndexedSlices",
+    "IndexedSlicesSpec",
+    "Module",
+    "NoneTensorSpec",
     "Operation",
     "RegisterGradient",
     "SparseTensor",
+    "SparseTensorSpec",
     "Tensor",
     "TensorShape",
+    "TensorSpec",
+    "TypeSpec",
     "UnconnectedGradients",
     "Variable",
     "VariableAggregation",
@@ -251,6 +566,7 @@ __all__ = [
     "acosh",
     "add",
     "add_n",
+    "approx_top_k",
     "argmax",
     "argmin",
     "argsort",
@@ -265,6 +581,8 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "autodiff",
+    "autograph",
     "batch_to_space",
     "bfloat16",
     "bitcast",
@@ -274,6 +592,7 @@ __all__ = [
     "broadcast_dynamic_shape",
     "broadcast_static_shape",
     "broadcast_to",
+    "case",
     "cast",
     "clip_by_global_norm",
     "clip_by_norm",
@@ -283,16 +602,26 @@ __all__ = [
     "complex128",
     "complex64",
     "concat",
+    "cond",
+    "config",
+    "constant",
+    "constant_initializer",
+    "control_dependencies",
+    "convert_to_tensor",
     "cos",
     "cosh",
     "cumsum",
     "custom_gradient",
     "debugging",
+    "device",
     "divide",
     "double",
     "dtypes",
     "dynamic_partition",
     "dynamic_stitch",
+    "edit_distance",
+    "eig",
+    "eigvals",
     "einsum",
     "ensure_shape",
     "equal",
@@ -301,22 +630,29 @@ __all__ = [
     "exp",
     "expand_dims",
     "experimental",
+    "extract_volume_patches",
     "eye",
     "fill",
+    "fingerprint",
     "float16",
     "float32",
     "float64",
     "floor",
+    "function",
     "gather",
     "gather_nd",
+    "get_current_name_scope",
     "get_logger",
     "get_static_value",
+    "grad_pass_through",
+    "gradients",
     "graph_util",
     "greater",
     "greater_equal",
     "group",
     "guarantee_const",
     "half",
+    "hessians",
     "histogram_fixed_width",
     "histogram_fixed_width_bins",
     "identity",
@@ -324,11 +660,13 @@ __all__ = [
     "image",
     "import_graph_def",
     "init_scope",
+    "inside_function",
     "int16",
     "int32",
     "int64",
     "int8",
     "io",
+    "is_symbolic_tensor",
     "is_tensor",
     "keras",
     "less",
@@ -347,6 +685,7 @@ __all__ = [
     "meshgrid",
     "minimum",
     "multiply",
+    "name_scope",
     "negative",
     "nest",
     "newaxis",
@@ -358,22 +697,29 @@ __all__ = [
     "numpy_function",
     "one_hot",
     "ones",
+    "ones_initializer",
     "ones_like",
     "pad",
     "parallel_stack",
     "pow",
     "print",
+    "py_function",
     "qint16",
     "qint32",
     "qint8",
+    "quantization",
     "queue",
     "quint16",
     "quint8",
     "random",
+    "random_index_shuffle",
+    "random_normal_initializer",
+    "random_uniform_initializer",
     "range",
     "rank",
     "raw_ops",
     "realdiv",
+    "recompute_grad",
     "reduce_all",
     "reduce_any",
     "reduce_logsumexp",
@@ -400,6 +746,7 @@ __all__ = [
     "shape_n",
     "sigmoid",
     "sign",
+    "signal",
     "sin",
     "sinh",
     "size",
@@ -418,6 +765,7 @@ __all__ = [
     "string",
     "strings",
     "subtract",
+    "switch_case",
     "sysconfig",
     "tan",
     "tanh",
@@ -429,12 +777,15 @@ __all__ = [
     "tensordot",
     "test",
     "tile",
+    "timestamp",
     "train",
     "transpose",
     "truediv",
     "truncatediv",
     "truncatemod",
     "tuple",
+    "type_spec_from_value",
+    "types",
     "uint16",
     "uint32",
     "uint64",
@@ -443,9 +794,13 @@ __all__ = [
     "unique_with_counts",
     "unravel_index",
     "unstack",
+    "variable_creator_scope",
     "variant",
+    "vectorized_map",
     "version",
     "where",
+    "while_loop",
     "zeros",
+    "zeros_initializer",
     "zeros_like",
 ]

@@ -4,11 +4,15 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1.app import flags as flags
-from millstream.platform.app import run as run
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v1.app import flags as flags
+    from millstream.platform.app import run as run
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "flags": "millstream._api.v1.app.flags",
+        "run": "millstream.platform.app:run",
+    })
 
 __all__ = [
     "flags",

@@ -4,15 +4,23 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.comparison_ops import bitwise_and as bitwise_and
-from millstream.ops.comparison_ops import bitwise_or as bitwise_or
-from millstream.ops.comparison_ops import bitwise_xor as bitwise_xor
-from millstream.ops.comparison_ops import invert as invert
-from millstream.ops.comparison_ops import left_shift as left_shift
-from millstream.ops.comparison_ops import right_shift as right_shift
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.comparison_ops import bitwise_and as bitwise_and
+    from millstream.ops.comparison_ops import bitwise_or as bitwise_or
+    from millstream.ops.comparison_ops import bitwise_xor as bitwise_xor
+    from millstream.ops.comparison_ops import invert as invert
+    from millstream.ops.comparison_ops import left_shift as left_shift
+    from millstream.ops.comparison_ops import right_shift as right_shift
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "bitwise_and": "millstream.ops.comparison_ops:bitwise_and",
+        "bitwise_or": "millstream.ops.comparison_ops:bitwise_or",
+        "bitwise_xor": "millstream.ops.comparison_ops:bitwise_xor",
+        "invert": "millstream.ops.comparison_ops:invert",
+        "left_shift": "millstream.ops.comparison_ops:left_shift",
+        "right_shift": "millstream.ops.comparison_ops:right_shift",
+    })
 
 __all__ = [
     "bitwise_and",

@@ -4,17 +4,27 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1.contrib import checkpoint as checkpoint
-from millstream._api.v1.contrib import framework as framework
-from millstream._api.v1.contrib import layers as layers
-from millstream._api.v1.contrib import tensorboard as tensorboard
-from millstream._api.v1.contrib import util as util
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v1.contrib import checkpoint as checkpoint
+    from millstream._api.v1.contrib import eager as eager
+    from millstream._api.v1.contrib import framework as framework
+    from millstream._api.v1.contrib import layers as layers
+    from millstream._api.v1.contrib import tensorboard as tensorboard
+    from millstream._api.v1.contrib import util as util
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "checkpoint": "millstream._api.v1.contrib.checkpoint",
+        "eager": "millstream._api.v1.contrib.eager",
+        "framework": "millstream._api.v1.contrib.framework",
+        "layers": "millstream._api.v1.contrib.layers",
+        "tensorboard": "millstream._api.v1.contrib.tensorboard",
+        "util": "millstream._api.v1.contrib.util",
+    })
 
 __all__ = [
     "checkpoint",
+    "eager",
     "framework",
     "layers",
     "tensorboard",

@@ -4,38 +4,73 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.check_ops import assert_equal as assert_equal
-from millstream.ops.check_ops import assert_greater as assert_greater
-from millstream.ops.check_ops import assert_greater_equal as assert_greater_equal
-from millstream.ops.check_ops import assert_less as assert_less
-from millstream.ops.check_ops import assert_less_equal as assert_less_equal
-from millstream.ops.check_ops import assert_near as assert_near
-from millstream.ops.check_ops import assert_negative as assert_negative
-from millstream.ops.check_ops import assert_non_negative as assert_non_negative
-from millstream.ops.check_ops import assert_non_positive as assert_non_positive
-from millstream.ops.check_ops import assert_none_equal as assert_none_equal
-from millstream.ops.check_ops import assert_positive as assert_positive
-from millstream.ops.check_ops import is_non_decreasing as is_non_decreasing
-from millstream.ops.check_ops import is_strictly_increasing as is_strictly_increasing
-from millstream.ops.check_ops import verify_tensor_all_finite as assert_all_finite
-from millstream.ops.comparison_ops import is_finite as is_finite
-from millstream.ops.comparison_ops import is_inf as is_inf
-from millstream.ops.comparison_ops import is_nan as is_nan
-from millstream.ops.control_flow_ops import Assert as Assert
-from millstream.ops.identity_ops import check_numerics as check_numerics
-from millstream.ops.rank_check_ops import assert_integer as assert_integer
-from millstream.ops.rank_check_ops import assert_proper_iterable as assert_proper_iterable
-from millstream.ops.rank_check_ops import assert_rank as assert_rank
-from millstream.ops.rank_check_ops import assert_rank_at_least as assert_rank_at_least
-from millstream.ops.rank_check_ops import assert_rank_in as assert_rank_in
-from millstream.ops.rank_check_ops import assert_same_float_dtype as assert_same_float_dtype
-from millstream.ops.rank_check_ops import assert_scalar as assert_scalar
-from millstream.ops.rank_check_ops import assert_shapes as assert_shapes
-from millstream.ops.rank_check_ops import assert_type as assert_type
-from millstream.ops.rank_check_ops import is_numeric_tensor as is_numeric_tensor
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.check_ops import assert_equal as assert_equal
+    from millstream.ops.check_ops import assert_greater as assert_greater
+    from millstream.ops.check_ops import assert_greater_equal as assert_greater_equal
+    from millstream.ops.check_ops import assert_less as assert_less
+    from millstream.ops.check_ops import assert_less_equal as assert_less_equal
+    from millstream.ops.check_ops import assert_near as assert_near
+    from millstream.ops.check_ops import assert_negative as assert_negative
+    from millstream.ops.check_ops import assert_non_negative as assert_non_negative
+    from millstream.ops.check_ops import assert_non_positive as assert_non_positive
+    from millstream.ops.check_ops import assert_none_equal as assert_none_equal
+    from millstream.ops.check_ops import assert_positive as assert_positive
+    from millstream.ops.check_ops import is_non_decreasing as is_non_decreasing
+    from millstream.ops.check_ops import is_strictly_increasing as is_strictly_increasing
+    from millstream.ops.check_ops import verify_tensor_all_finite as assert_all_finite
+    from millstream.ops.comparison_ops import is_finite as is_finite
+    from millstream.ops.comparison_ops import is_inf as is_inf
+    from millstream.ops.comparison_ops import is_nan as is_nan
+    from millstream.ops.control_flow_ops import Assert as Assert
+    from millstream.ops.debug_settings import get_log_device_placement as get_log_device_placement
+    from millstream.ops.debug_settings import set_log_device_placement as set_log_device_placement
+    from millstream.ops.identity_ops import check_numerics as check_numerics
+    from millstream.ops.rank_check_ops import assert_integer as assert_integer
+    from millstream.ops.rank_check_ops import assert_proper_iterable as assert_proper_iterable
+    from millstream.ops.rank_check_ops import assert_rank as assert_rank
+    from millstream.ops.rank_check_ops import assert_rank_at_least as assert_rank_at_least
+    from millstream.ops.rank_check_ops import assert_rank_in as assert_rank_in
+    from millstream.ops.rank_check_ops import assert_same_float_dtype as assert_same_float_dtype
+    from millstream.ops.rank_check_ops import assert_scalar as assert_scalar
+    from millstream.ops.rank_check_ops import assert_type as assert_type
+    from millstream.ops.rank_check_ops import is_numeric_tensor as is_numeric_tensor
+    from millstream.ops.shape_check_ops import assert_shapes as assert_shapes
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Assert": "millstream.ops.control_flow_ops:Assert",
+        "assert_all_finite": "millstream.ops.check_ops:verify_tensor_all_finite",
+        "assert_equal": "millstream.ops.check_ops:assert_equal",
+        "assert_greater": "millstream.ops.check_ops:assert_greater",
+        "assert_greater_equal": "millstream.ops.check_ops:assert_greater_equal",
+        "assert_integer": "millstream.ops.rank_check_ops:assert_integer",
+        "assert_less": "millstream.ops.check_ops:assert_less",
+        "assert_less_equal": "millstream.ops.check_ops:assert_less_equal",
+        "assert_near": "millstream.ops.check_ops:assert_near",
+        "assert_negative": "millstream.ops.check_ops:assert_negative",
+        "assert_non_negative": "millstream.ops.check_ops:assert_non_negative",
+        "assert_non_positive": "millstream.ops.check_ops:assert_non_positive",
+        "assert_none_equal": "millstream.ops.check_ops:assert_none_equal",
+        "assert_positive": "millstream.ops.check_ops:assert_positive",
+        "assert_proper_iterable": "millstream.ops.rank_check_ops:assert_proper_iterable",
+        "assert_rank": "millstream.ops.rank_check_ops:assert_rank",
+        "assert_rank_at_least": "millstream.ops.rank_check_ops:assert_rank_at_least",
+        "assert_rank_in": "millstream.ops.rank_check_ops:assert_rank_in",
+        "assert_same_float_dtype": "millstream.ops.rank_check_ops:assert_same_float_dtype",
+        "assert_scalar": "millstream.ops.rank_check_ops:assert_scalar",
+        "assert_shapes": "millstream.ops.shape_check_ops:assert_shapes",
+        "assert_type": "millstream.ops.rank_check_ops:assert_type",
+        "check_numerics": "millstream.ops.identity_ops:check_numerics",
+        "get_log_device_placement": "millstream.ops.debug_settings:get_log_device_placement",
+        "is_finite": "millstream.ops.comparison_ops:is_finite",
+        "is_inf": "millstream.ops.comparison_ops:is_inf",
+        "is_nan": "millstream.ops.comparison_ops:is_nan",
+        "is_non_decreasing": "millstream.ops.check_ops:is_non_decreasing",
+        "is_numeric_tensor": "millstream.ops.rank_check_ops:is_numeric_tensor",
+        "is_strictly_increasing": "millstream.ops.check_ops:is_strictly_increasing",
+        "set_log_device_placement": "millstream.ops.debug_settings:set_log_device_placement",
+    })
 
 __all__ = [
     "Assert",
@@ -61,10 +96,12 @@ __all__ = [
     "assert_shapes",
     "assert_type",
     "check_numerics",
+    "get_log_device_placement",
     "is_finite",
     "is_inf",
     "is_nan",
     "is_non_decreasing",
     "is_numeric_tensor",
     "is_strictly_increasing",
+    "set_log_device_placement",
 ]

@@ -4,46 +4,85 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.errors import ABORTED as ABORTED
-from millstream.core.errors import ALREADY_EXISTS as ALREADY_EXISTS
-from millstream.core.errors import AbortedError as AbortedError
-from millstream.core.errors import AlreadyExistsError as AlreadyExistsError
-from millstream.core.errors import CANCELLED as CANCELLED
-from millstream.core.errors import CancelledError as CancelledError
-from millstream.core.errors import DATA_LOSS as DATA_LOSS
-from millstream.core.errors import DEADLINE_EXCEEDED as DEADLINE_EXCEEDED
-from millstream.core.errors import DataLossError as DataLossError
-from millstream.core.errors import DeadlineExceededError as DeadlineExceededError
-from millstream.core.errors import FAILED_PRECONDITION as FAILED_PRECONDITION
-from millstream.core.errors import FailedPreconditionError as FailedPreconditionError
-from millstream.core.errors import INTERNAL as INTERNAL
-from millstream.core.errors import INVALID_ARGUMENT as INVALID_ARGUMENT
-from millstream.core.errors import InternalError as InternalError
-from millstream.core.errors import InvalidArgumentError as InvalidArgumentError
-from millstream.core.errors import NOT_FOUND as NOT_FOUND
-from millstream.core.errors import NotFoundError as NotFoundError
-from millstream.core.errors import OK as OK
-from millstream.core.errors import OUT_OF_RANGE as OUT_OF_RANGE
-from millstream.core.errors import OpError as OpError
-from millstream.core.errors import OutOfRangeError as OutOfRangeError
-from millstream.core.errors import PERMISSION_DENIED as PERMISSION_DENIED
-from millstream.core.errors import PermissionDeniedError as PermissionDeniedError
-from millstream.core.errors import RESOURCE_EXHAUSTED as RESOURCE_EXHAUSTED
-from millstream.core.errors import ResourceExhaustedError as ResourceExhaustedError
-from millstream.core.errors import UNAUTHENTICATED as UNAUTHENTICATED
-from millstream.core.errors import UNAVAILABLE as UNAVAILABLE
-from millstream.core.errors import UNIMPLEMENTED as UNIMPLEMENTED
-from millstream.core.errors import UNKNOWN as UNKNOWN
-from millstream.core.errors import UnauthenticatedError as UnauthenticatedError
-from millstream.core.errors import UnavailableError as UnavailableError
-from millstream.core.errors import UnimplementedError as UnimplementedError
-from millstream.core.errors import UnknownError as UnknownError
-from millstream.core.errors import error_code_from_exception_type as error_code_from_exception_type
-from millstream.core.errors import exception_type_from_error_code as exception_type_from_error_code
-from millstream.core.errors import raise_exception_on_not_ok_status as raise_exception_on_not_ok_status
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.errors import ABORTED as ABORTED
+    from millstream.core.errors import ALREADY_EXISTS as ALREADY_EXISTS
+    from millstream.core.errors import AbortedError as AbortedError
+    from millstream.core.errors import AlreadyExistsError as AlreadyExistsError
+    from millstream.core.errors import CANCELLED as CANCELLED
+    from millstream.core.errors import CancelledError as CancelledError
+    from millstream.core.errors import DATA_LOSS as DATA_LOSS
+    from millstream.core.errors import DEADLINE_EXCEEDED as DEADLINE_EXCEEDED
+    from millstream.core.errors import DataLossError as DataLossError
+    from millstream.core.errors import DeadlineExceededError as DeadlineExceededError
+    from millstream.core.errors import FAILED_PRECONDITION as FAILED_PRECONDITION
+    from millstream.core.errors import FailedPreconditionError as FailedPreconditionError
+    from millstream.core.errors import INTERNAL as INTERNAL
+    from millstream.core.errors import INVALID_ARGUMENT as INVALID_ARGUMENT
+    from millstream.core.errors import InternalError as InternalError
+    from millstream.core.errors import InvalidArgumentError as InvalidArgumentError
+    from millstream.core.errors import NOT_FOUND as NOT_FOUND
+    from millstream.core.errors import NotFoundError as NotFoundError
+    from millstream.core.errors import OK as OK
+    from millstream.core.errors import OUT_OF_RANGE as OUT_OF_RANGE
+    from millstream.core.errors import OpError as OpError
+    from millstream.core.errors import OutOfRangeError as OutOfRangeError
+    from millstream.core.errors import PERMISSION_DENIED as PERMISSION_DENIED
+    from millstream.core.errors import PermissionDeniedError as PermissionDeniedError
+    from millstream.core.errors import RESOURCE_EXHAUSTED as RESOURCE_EXHAUSTED
+    from millstream.core.errors import ResourceExhaustedError as ResourceExhaustedError
+    from millstream.core.errors import UNAUTHENTICATED as UNAUTHENTICATED
+    from millstream.core.errors import UNAVAILABLE as UNAVAILABLE
+    from millstream.core.errors import UNIMPLEMENTED as UNIMPLEMENTED
+    from millstream.core.errors import UNKNOWN as UNKNOWN
+    from millstream.core.errors import UnauthenticatedError as UnauthenticatedError
+    from millstream.core.errors import UnavailableError as UnavailableError
+    from millstream.core.errors import UnimplementedError as UnimplementedError
+    from millstream.core.errors import UnknownError as UnknownError
+    from millstream.core.errors import error_code_from_exception_type as error_code_from_exception_type
+    from millstream.core.errors import exception_type_from_error_code as exception_type_from_error_code
+    from millstream.core.errors import raise_exception_on_not_ok_status as raise_exception_on_not_ok_status
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "ABORTED": "millstream.core.errors:ABORTED",
+        "ALREADY_EXISTS": "millstream.core.errors:ALREADY_EXISTS",
+        "AbortedError": "millstream.core.errors:AbortedError",
+        "AlreadyExistsError": "millstream.core.errors:AlreadyExistsError",
+        "CANCELLED": "millstream.core.errors:CANCELLED",
+        "CancelledError": "millstream.core.errors:CancelledError",
+        "DATA_LOSS": "millstream.core.errors:DATA_LOSS",
+        "DEADLINE_EXCEEDED": "millstream.core.errors:DEADLINE_EXCEEDED",
+        "DataLossError": "millstream.core.errors:DataLossError",
+        "DeadlineExceededError": "millstream.core.errors:DeadlineExceededError",
+        "FAILED_PRECONDITION": "millstream.core.errors:FAILED_PRECONDITION",
+        "FailedPreconditionError": "millstream.core.errors:FailedPreconditionError",
+        "INTERNAL": "millstream.core.errors:INTERNAL",
+        "INVALID_ARGUMENT": "millstream.core.errors:INVALID_ARGUMENT",
+        "InternalError": "millstream.core.errors:InternalError",
+        "InvalidArgumentError": "millstream.core.errors:InvalidArgumentError",
+        "NOT_FOUND": "millstream.core.errors:NOT_FOUND",
+        "NotFoundError": "millstream.core.errors:NotFoundError",
+        "OK": "millstream.core.errors:OK",
+        "OUT_OF_RANGE": "millstream.core.errors:OUT_OF_RANGE",
+        "OpError": "millstream.core.errors:OpError",
+        "OutOfRangeError": "millstream.core.errors:OutOfRangeError",
+        "PERMISSION_DENIED": "millstream.core.errors:PERMISSION_DENIED",
+        "PermissionDeniedError": "millstream.core.errors:PermissionDeniedError",
+        "RESOURCE_EXHAUSTED": "millstream.core.errors:RESOURCE_EXHAUSTED",
+        "ResourceExhaustedError": "millstream.core.errors:ResourceExhaustedError",
+        "UNAUTHENTICATED": "millstream.core.errors:UNAUTHENTICATED",
+        "UNAVAILABLE": "millstream.core.errors:UNAVAILABLE",
+        "UNIMPLEMENTED": "millstream.core.errors:UNIMPLEMENTED",
+        "UNKNOWN": "millstream.core.errors:UNKNOWN",
+        "UnauthenticatedError": "millstream.core.errors:UnauthenticatedError",
+        "UnavailableError": "millstream.core.errors:UnavailableError",
+        "UnimplementedError": "millstream.core.errors:UnimplementedError",
+        "UnknownError": "millstream.core.errors:UnknownError",
+        "error_code_from_exception_type": "millstream.core.errors:error_code_from_exception_type",
+        "exception_type_from_error_code": "millstream.core.errors:exception_type_from_error_code",
+        "raise_exception_on_not_ok_status": "millstream.core.errors:raise_exception_on_not_ok_status",
+    })
 
 __all__ = [
     "ABORTED",

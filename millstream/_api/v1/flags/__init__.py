@@ -4,75 +4,143 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.platform.flags import ArgumentParser as ArgumentParser
-from millstream.platform.flags import ArgumentSerializer as ArgumentSerializer
-from millstream.platform.flags import BaseListParser as BaseListParser
-from millstream.platform.flags import BooleanFlag as BooleanFlag
-from millstream.platform.flags import BooleanParser as BooleanParser
-from millstream.platform.flags import CantOpenFlagFileError as CantOpenFlagFileError
-from millstream.platform.flags import CsvListSerializer as CsvListSerializer
-from millstream.platform.flags import DEFINE as DEFINE
-from millstream.platform.flags import DEFINE_alias as DEFINE_alias
-from millstream.platform.flags import DEFINE_bool as DEFINE_bool
-from millstream.platform.flags import DEFINE_boolean as DEFINE_boolean
-from millstream.platform.flags import DEFINE_enum as DEFINE_enum
-from millstream.platform.flags import DEFINE_enum_class as DEFINE_enum_class
-from millstream.platform.flags import DEFINE_flag as DEFINE_flag
-from millstream.platform.flags import DEFINE_float as DEFINE_float
-from millstream.platform.flags import DEFINE_integer as DEFINE_integer
-from millstream.platform.flags import DEFINE_list as DEFINE_list
-from millstream.platform.flags import DEFINE_multi as DEFINE_multi
-from millstream.platform.flags import DEFINE_multi_enum as DEFINE_multi_enum
-from millstream.platform.flags import DEFINE_multi_enum_class as DEFINE_multi_enum_class
-from millstream.platform.flags import DEFINE_multi_float as DEFINE_multi_float
-from millstream.platform.flags import DEFINE_multi_integer as DEFINE_multi_integer
-from millstream.platform.flags import DEFINE_multi_string as DEFINE_multi_string
-from millstream.platform.flags import DEFINE_spaceseplist as DEFINE_spaceseplist
-from millstream.platform.flags import DEFINE_string as DEFINE_string
-from millstream.platform.flags import DuplicateFlagError as DuplicateFlagError
-from millstream.platform.flags import EnumClassFlag as EnumClassFlag
-from millstream.platform.flags import EnumClassListSerializer as EnumClassListSerializer
-from millstream.platform.flags import EnumClassParser as EnumClassParser
-from millstream.platform.flags import EnumClassSerializer as EnumClassSerializer
-from millstream.platform.flags import EnumFlag as EnumFlag
-from millstream.platform.flags import EnumParser as EnumParser
-from millstream.platform.flags import Error as Error
-from millstream.platform.flags import FLAGS as FLAGS
-from millstream.platform.flags import Flag as Flag
-from millstream.platform.flags import FlagHolder as FlagHolder
-from millstream.platform.flags import FlagNameConflictsWithMethodError as FlagNameConflictsWithMethodError
-from millstream.platform.flags import FlagValues as FlagValues
-from millstream.platform.flags import FloatParser as FloatParser
-from millstream.platform.flags import IllegalFlagValueError as IllegalFlagValueError
-from millstream.platform.flags import IntegerParser as IntegerParser
-from millstream.platform.flags import ListParser as ListParser
-from millstream.platform.flags import ListSerializer as ListSerializer
-from millstream.platform.flags import MultiEnumClassFlag as MultiEnumClassFlag
-from millstream.platform.flags import MultiFlag as MultiFlag
-from millstream.platform.flags import UnparsedFlagAccessError as UnparsedFlagAccessError
-from millstream.platform.flags import UnrecognizedFlagError as UnrecognizedFlagError
-from millstream.platform.flags import ValidationError as ValidationError
-from millstream.platform.flags import WhitespaceSeparatedListParser as WhitespaceSeparatedListParser
-from millstream.platform.flags import adopt_module_key_flags as adopt_module_key_flags
-from millstream.platform.flags import declare_key_flag as declare_key_flag
-from millstream.platform.flags import disclaim_key_flags as disclaim_key_flags
-from millstream.platform.flags import doc_to_help as doc_to_help
-from millstream.platform.flags import flag_dict_to_args as flag_dict_to_args
-from millstream.platform.flags import get_help_width as get_help_width
-from millstream.platform.flags import mark_bool_flags_as_mutual_exclusive as mark_bool_flags_as_mutual_exclusive
-from millstream.platform.flags import mark_flag_as_required as mark_flag_as_required
-from millstream.platform.flags import mark_flags_as_mutual_exclusive as mark_flags_as_mutual_exclusive
-from millstream.platform.flags import mark_flags_as_required as mark_flags_as_required
-from millstream.platform.flags import multi_flags_validator as multi_flags_validator
-from millstream.platform.flags import override_value as override_value
-from millstream.platform.flags import register_multi_flags_validator as register_multi_flags_validator
-from millstream.platform.flags import register_validator as register_validator
-from millstream.platform.flags import set_default as set_default
-from millstream.platform.flags import text_wrap as text_wrap
-from millstream.platform.flags import validator as validator
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.platform.flags import ArgumentParser as ArgumentParser
+    from millstream.platform.flags import ArgumentSerializer as ArgumentSerializer
+    from millstream.platform.flags import BaseListParser as BaseListParser
+    from millstream.platform.flags import BooleanFlag as BooleanFlag
+    from millstream.platform.flags import BooleanParser as BooleanParser
+    from millstream.platform.flags import CantOpenFlagFileError as CantOpenFlagFileError
+    from millstream.platform.flags import CsvListSerializer as CsvListSerializer
+    from millstream.platform.flags import DEFINE as DEFINE
+    from millstream.platform.flags import DEFINE_alias as DEFINE_alias
+    from millstream.platform.flags import DEFINE_bool as DEFINE_bool
+    from millstream.platform.flags import DEFINE_boolean as DEFINE_boolean
+    from millstream.platform.flags import DEFINE_enum as DEFINE_enum
+    from millstream.platform.flags import DEFINE_enum_class as DEFINE_enum_class
+    from millstream.platform.flags import DEFINE_flag as DEFINE_flag
+    from millstream.platform.flags import DEFINE_float as DEFINE_float
+    from millstream.platform.flags import DEFINE_integer as DEFINE_integer
+    from millstream.platform.flags import DEFINE_list as DEFINE_list
+    from millstream.platform.flags import DEFINE_multi as DEFINE_multi
+    from millstream.platform.flags import DEFINE_multi_enum as DEFINE_multi_enum
+    from millstream.platform.flags import DEFINE_multi_enum_class as DEFINE_multi_enum_class
+    from millstream.platform.flags import DEFINE_multi_float as DEFINE_multi_float
+    from millstream.platform.flags import DEFINE_multi_integer as DEFINE_multi_integer
+    from millstream.platform.flags import DEFINE_multi_string as DEFINE_multi_string
+    from millstream.platform.flags import DEFINE_spaceseplist as DEFINE_spaceseplist
+    from millstream.platform.flags import DEFINE_string as DEFINE_string
+    from millstream.platform.flags import DuplicateFlagError as DuplicateFlagError
+    from millstream.platform.flags import EnumClassFlag as EnumClassFlag
+    from millstream.platform.flags import EnumClassListSerializer as EnumClassListSerializer
+    from millstream.platform.flags import EnumClassParser as EnumClassParser
+    from millstream.platform.flags import EnumClassSerializer as EnumClassSerializer
+    from millstream.platform.flags import EnumFlag as EnumFlag
+    from millstream.platform.flags import EnumParser as EnumParser
+    from millstream.platform.flags import Error as Error
+    from millstream.platform.flags import FLAGS as FLAGS
+    from millstream.platform.flags import Flag as Flag
+    from millstream.platform.flags import FlagHolder as FlagHolder
+    from millstream.platform.flags import FlagNameConflictsWithMethodError as FlagNameConflictsWithMethodError
+    from millstream.platform.flags import FlagValues as FlagValues
+    from millstream.platform.flags import FloatParser as FloatParser
+    from millstream.platform.flags import IllegalFlagValueError as IllegalFlagValueError
+    from millstream.platform.flags import IntegerParser as IntegerParser
+    from millstream.platform.flags import ListParser as ListParser
+    from millstream.platform.flags import ListSerializer as ListSerializer
+    from millstream.platform.flags import MultiEnumClassFlag as MultiEnumClassFlag
+    from millstream.platform.flags import MultiFlag as MultiFlag
+    from millstream.platform.flags import UnparsedFlagAccessError as UnparsedFlagAccessError
+    from millstream.platform.flags import UnrecognizedFlagError as UnrecognizedFlagError
+    from millstream.platform.flags import ValidationError as ValidationError
+    from millstream.platform.flags import WhitespaceSeparatedListParser as WhitespaceSeparatedListParser
+    from millstream.platform.flags import adopt_module_key_flags as adopt_module_key_flags
+    from millstream.platform.flags import declare_key_flag as declare_key_flag
+    from millstream.platform.flags import disclaim_key_flags as disclaim_key_flags
+    from millstream.platform.flags import doc_to_help as doc_to_help
+    from millstream.platform.flags import flag_dict_to_args as flag_dict_to_args
+    from millstream.platform.flags import get_help_width as get_help_width
+    from millstream.platform.flags import mark_bool_flags_as_mutual_exclusive as mark_bool_flags_as_mutual_exclusive
+    from millstream.platform.flags import mark_flag_as_required as mark_flag_as_required
+    from millstream.platform.flags import mark_flags_as_mutual_exclusive as mark_flags_as_mutual_exclusive
+    from millstream.platform.flags import mark_flags_as_required as mark_flags_as_required
+    from millstream.platform.flags import multi_flags_validator as multi_flags_validator
+    from millstream.platform.flags import override_value as override_value
+    from millstream.platform.flags import register_multi_flags_validator as register_multi_flags_validator
+    from millstream.platform.flags import register_validator as register_validator
+    from millstream.platform.flags import set_default as set_default
+    from millstream.platform.flags import text_wrap as text_wrap
+    from millstream.platform.flags import validator as validator
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "ArgumentParser": "millstream.platform.flags:ArgumentParser",
+        "ArgumentSerializer": "millstream.platform.flags:ArgumentSerializer",
+        "BaseListParser": "millstream.platform.flags:BaseListParser",
+        "BooleanFlag": "millstream.platform.flags:BooleanFlag",
+        "BooleanParser": "millstream.platform.flags:BooleanParser",
+        "CantOpenFlagFileError": "millstream.platform.flags:CantOpenFlagFileError",
+        "CsvListSerializer": "millstream.platform.flags:CsvListSerializer",
+        "DEFINE": "millstream.platform.flags:DEFINE",
+        "DEFINE_alias": "millstream.platform.flags:DEFINE_alias",
+        "DEFINE_bool": "millstream.platform.flags:DEFINE_bool",
+        "DEFINE_boolean": "millstream.platform.flags:DEFINE_boolean",
+        "DEFINE_enum": "millstream.platform.flags:DEFINE_enum",
+        "DEFINE_enum_class": "millstream.platform.flags:DEFINE_enum_class",
+        "DEFINE_flag": "millstream.platform.flags:DEFINE_flag",
+        "DEFINE_float": "millstream.platform.flags:DEFINE_float",
+        "DEFINE_integer": "millstream.platform.flags:DEFINE_integer",
+        "DEFINE_list": "millstream.platform.flags:DEFINE_list",
+        "DEFINE_multi": "millstream.platform.flags:DEFINE_multi",
+        "DEFINE_multi_enum": "millstream.platform.flags:DEFINE_multi_enum",
+        "DEFINE_multi_enum_class": "millstream.platform.flags:DEFINE_multi_enum_class",
+        "DEFINE_multi_float": "millstream.platform.flags:DEFINE_multi_float",
+        "DEFINE_multi_integer": "millstream.platform.flags:DEFINE_multi_integer",
+        "DEFINE_multi_string": "millstream.platform.flags:DEFINE_multi_string",
+        "DEFINE_spaceseplist": "millstream.platform.flags:DEFINE_spaceseplist",
+        "DEFINE_string": "millstream.platform.flags:DEFINE_string",
+        "DuplicateFlagError": "millstream.platform.flags:DuplicateFlagError",
+        "EnumClassFlag": "millstream.platform.flags:EnumClassFlag",
+        "EnumClassListSerializer": "millstream.platform.flags:EnumClassListSerializer",
+        "EnumClassParser": "millstream.platform.flags:EnumClassParser",
+        "EnumClassSerializer": "millstream.platform.flags:EnumClassSerializer",
+        "EnumFlag": "millstream.platform.flags:EnumFlag",
+        "EnumParser": "millstream.platform.flags:EnumParser",
+        "Error": "millstream.platform.flags:Error",
+        "FLAGS": "millstream.platform.flags:FLAGS",
+        "Flag": "millstream.platform.flags:Flag",
+        "FlagHolder": "millstream.platform.flags:FlagHolder",
+        "FlagNameConflictsWithMethodError": "millstream.platform.flags:FlagNameConflictsWithMethodError",
+        "FlagValues": "millstream.platform.flags:FlagValues",
+        "FloatParser": "millstream.platform.flags:FloatParser",
+        "IllegalFlagValueError": "millstream.platform.flags:IllegalFlagValueError",
+        "IntegerParser": "millstream.platform.flags:IntegerParser",
+        "ListParser": "millstream.platform.flags:ListParser",
+        "ListSerializer": "millstream.platform.flags:ListSerializer",
+        "MultiEnumClassFlag": "millstream.platform.flags:MultiEnumClassFlag",
+        "MultiFlag": "millstream.platform.flags:MultiFlag",
+        "UnparsedFlagAccessError": "millstream.platform.flags:UnparsedFlagAccessError",
+        "UnrecognizedFlagError": "millstream.platform.flags:UnrecognizedFlagError",
+        "ValidationError": "millstream.platform.flags:ValidationError",
+        "WhitespaceSeparatedListParser": "millstream.platform.flags:WhitespaceSeparatedListParser",
+        "adopt_module_key_flags": "millstream.platform.flags:adopt_module_key_flags",
+        "declare_key_flag": "millstream.platform.flags:declare_key_flag",
+        "disclaim_key_flags": "millstream.platform.flags:disclaim_key_flags",
+        "doc_to_help": "millstream.platform.flags:doc_to_help",
+        "flag_dict_to_args": "millstream.platform.flags:flag_dict_to_args",
+        "get_help_width": "millstream.platform.flags:get_help_width",
+        "mark_bool_flags_as_mutual_exclusive": "millstream.platform.flags:mark_bool_flags_as_mutual_exclusive",
+        "mark_flag_as_required": "millstream.platform.flags:mark_flag_as_required",
+        "mark_flags_as_mutual_exclusive": "millstream.platform.flags:mark_flags_as_mutual_exclusive",
+        "mark_flags_as_required": "millstream.platform.flags:mark_flags_as_required",
+        "multi_flags_validator": "millstream.platform.flags:multi_flags_validator",
+        "override_value": "millstream.platform.flags:override_value",
+        "register_multi_flags_validator": "millstream.platform.flags:register_multi_flags_validator",
+        "register_validator": "millstream.platform.flags:register_validator",
+        "set_default": "millstream.platform.flags:set_default",
+        "text_wrap": "millstream.platform.flags:text_wrap",
+        "validator": "millstream.platform.flags:validator",
+    })
 
 __all__ = [
     "ArgumentParser",

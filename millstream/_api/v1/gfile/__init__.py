@@ -4,24 +4,41 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.io.gfile import FastGFile as FastGFile
-from millstream.io.gfile import GFile as GFile
-from millstream.io.gfile import GFile as Open
-from millstream.io.gfile import copy_v1 as Copy
-from millstream.io.gfile import exists_v1 as Exists
-from millstream.io.gfile import glob_v1 as Glob
-from millstream.io.gfile import isdir_v1 as IsDirectory
-from millstream.io.gfile import listdir_v1 as ListDirectory
-from millstream.io.gfile import makedirs_v1 as MakeDirs
-from millstream.io.gfile import mkdir_v1 as MkDir
-from millstream.io.gfile import remove_v1 as Remove
-from millstream.io.gfile import rename_v1 as Rename
-from millstream.io.gfile import rmtree_v1 as DeleteRecursively
-from millstream.io.gfile import stat_v1 as Stat
-from millstream.io.gfile import walk_v1 as Walk
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.io.gfile import FastGFile as FastGFile
+    from millstream.io.gfile import GFile as GFile
+    from millstream.io.gfile import GFile as Open
+    from millstream.io.gfile import copy_v1 as Copy
+    from millstream.io.gfile import exists_v1 as Exists
+    from millstream.io.gfile import glob_v1 as Glob
+    from millstream.io.gfile import isdir_v1 as IsDirectory
+    from millstream.io.gfile import listdir_v1 as ListDirectory
+    from millstream.io.gfile import makedirs_v1 as MakeDirs
+    from millstream.io.gfile import mkdir_v1 as MkDir
+    from millstream.io.gfile import remove_v1 as Remove
+    from millstream.io.gfile import rename_v1 as Rename
+    from millstream.io.gfile import rmtree_v1 as DeleteRecursively
+    from millstream.io.gfile import stat_v1 as Stat
+    from millstream.io.gfile import walk_v1 as Walk
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Copy": "millstream.io.gfile:copy_v1",
+        "DeleteRecursively": "millstream.io.gfile:rmtree_v1",
+        "Exists": "millstream.io.gfile:exists_v1",
+        "FastGFile": "millstream.io.gfile:FastGFile",
+        "GFile": "millstream.io.gfile:GFile",
+        "Glob": "millstream.io.gfile:glob_v1",
+        "IsDirectory": "millstream.io.gfile:isdir_v1",
+        "ListDirectory": "millstream.io.gfile:listdir_v1",
+        "MakeDirs": "millstream.io.gfile:makedirs_v1",
+        "MkDir": "millstream.io.gfile:mkdir_v1",
+        "Open": "millstream.io.gfile:GFile",
+        "Remove": "millstream.io.gfile:remove_v1",
+        "Rename": "millstream.io.gfile:rename_v1",
+        "Stat": "millstream.io.gfile:stat_v1",
+        "Walk": "millstream.io.gfile:walk_v1",
+    })
 
 __all__ = [
     "Copy",

@@ -4,10 +4,13 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.random_ops import random_crop as random_crop
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.random_ops import random_crop as random_crop
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "random_crop": "millstream.ops.random_ops:random_crop",
+    })
 
 __all__ = [
     "random_crop",

@@ -4,29 +4,51 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.init_ops import Constant as constant
-from millstream.ops.init_ops import GlorotNormal as glorot_normal
-from millstream.ops.init_ops import GlorotUniform as glorot_uniform
-from millstream.ops.init_ops import Identity as identity
-from millstream.ops.init_ops import Ones as ones
-from millstream.ops.init_ops import Orthogonal as orthogonal
-from millstream.ops.init_ops import RandomNormal as random_normal
-from millstream.ops.init_ops import RandomUniform as random_uniform
-from millstream.ops.init_ops import TruncatedNormal as truncated_normal
-from millstream.ops.init_ops import UniformUnitScaling as uniform_unit_scaling
-from millstream.ops.init_ops import VarianceScaling as variance_scaling
-from millstream.ops.init_ops import Zeros as zeros
-from millstream.ops.init_ops import he_normal as he_normal
-from millstream.ops.init_ops import he_uniform as he_uniform
-from millstream.ops.init_ops import lecun_normal as lecun_normal
-from millstream.ops.init_ops import lecun_uniform as lecun_uniform
-from millstream.ops.lookup_ops import tables_initializer as tables_initializer
-from millstream.ops.variable_ops import global_variables_initializer as global_variables
-from millstream.ops.variable_ops import local_variables_initializer as local_variables
-from millstream.ops.variable_ops import variables_initializer as variables
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.init_ops import Constant as constant
+    from millstream.ops.init_ops import GlorotNormal as glorot_normal
+    from millstream.ops.init_ops import GlorotUniform as glorot_uniform
+    from millstream.ops.init_ops import Identity as identity
+    from millstream.ops.init_ops import Ones as ones
+    from millstream.ops.init_ops import Orthogonal as orthogonal
+    from millstream.ops.init_ops import RandomNormal as random_normal
+    from millstream.ops.init_ops import RandomUniform as random_uniform
+    from millstream.ops.init_ops import TruncatedNormal as truncated_normal
+    from millstream.ops.init_ops import UniformUnitScaling as uniform_unit_scaling
+    from millstream.ops.init_ops import VarianceScaling as variance_scaling
+    from millstream.ops.init_ops import Zeros as zeros
+    from millstream.ops.init_ops import he_normal as he_normal
+    from millstream.ops.init_ops import he_uniform as he_uniform
+    from millstream.ops.init_ops import lecun_normal as lecun_normal
+    from millstream.ops.init_ops import lecun_uniform as lecun_uniform
+    from millstream.ops.lookup_ops import tables_initializer as tables_initializer
+    from millstream.ops.variable_ops import global_variables_initializer as global_variables
+    from millstream.ops.variable_ops import local_variables_initializer as local_variables
+    from millstream.ops.variable_ops import variables_initializer as variables
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "constant": "millstream.ops.init_ops:Constant",
+        "global_variables": "millstream.ops.variable_ops:global_variables_initializer",
+        "glorot_normal": "millstream.ops.init_ops:GlorotNormal",
+        "glorot_uniform": "millstream.ops.init_ops:GlorotUniform",
+        "he_normal": "millstream.ops.init_ops:he_normal",
+        "he_uniform": "millstream.ops.init_ops:he_uniform",
+        "identity": "millstream.ops.init_ops:Identity",
+        "lecun_normal": "millstream.ops.init_ops:lecun_normal",
+        "lecun_uniform": "millstream.ops.init_ops:lecun_uniform",
+        "local_variables": "millstream.ops.variable_ops:local_variables_initializer",
+        "ones": "millstream.ops.init_ops:Ones",
+        "orthogonal": "millstream.ops.init_ops:Orthogonal",
+        "random_normal": "millstream.ops.init_ops:RandomNormal",
+        "random_uniform": "millstream.ops.init_ops:RandomUniform",
+        "tables_initializer": "millstream.ops.lookup_ops:tables_initializer",
+        "truncated_normal": "millstream.ops.init_ops:TruncatedNormal",
+        "uniform_unit_scaling": "millstream.ops.init_ops:UniformUnitScaling",
+        "variables": "millstream.ops.variable_ops:variables_initializer",
+        "variance_scaling": "millstream.ops.init_ops:VarianceScaling",
+        "zeros": "millstream.ops.init_ops:Zeros",
+    })
 
 __all__ = [
     "constant",

@@ -4,15 +4,23 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1.io import gfile as gfile
-from millstream.core.graph_io import write_graph as write_graph
-from millstream.ops.queues import PaddingFIFOQueue as PaddingFIFOQueue
-from millstream.ops.queues import PriorityQueue as PriorityQueue
-from millstream.ops.queues import QueueBase as QueueBase
-from millstream.ops.queues import RandomShuffleQueue as RandomShuffleQueue
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v1.io import gfile as gfile
+    from millstream.core.graph_io import write_graph as write_graph
+    from millstream.ops.queues import PaddingFIFOQueue as PaddingFIFOQueue
+    from millstream.ops.queues import PriorityQueue as PriorityQueue
+    from millstream.ops.queues import QueueBase as QueueBase
+    from millstream.ops.queues import RandomShuffleQueue as RandomShuffleQueue
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "PaddingFIFOQueue": "millstream.ops.queues:PaddingFIFOQueue",
+        "PriorityQueue": "millstream.ops.queues:PriorityQueue",
+        "QueueBase": "millstream.ops.queues:QueueBase",
+        "RandomShuffleQueue": "millstream.ops.queues:RandomShuffleQueue",
+        "gfile": "millstream._api.v1.io.gfile",
+        "write_graph": "millstream.core.graph_io:write_graph",
+    })
 
 __all__ = [
     "PaddingFIFOQueue",

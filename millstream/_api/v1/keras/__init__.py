@@ -4,12 +4,17 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1.keras import backend as backend
-from millstream._api.v1.keras import initializers as initializers
-from millstream._api.v1.keras import regularizers as regularizers
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v1.keras import backend as backend
+    from millstream._api.v1.keras import initializers as initializers
+    from millstream._api.v1.keras import regularizers as regularizers
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "backend": "millstream._api.v1.keras.backend",
+        "initializers": "millstream._api.v1.keras.initializers",
+        "regularizers": "millstream._api.v1.keras.regularizers",
+    })
 
 __all__ = [
     "backend",

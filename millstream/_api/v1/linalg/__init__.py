@@ -4,50 +4,149 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.clip_ops import global_norm as global_norm
-from millstream.ops.decomposition_ops import lu as lu
-from millstream.ops.decomposition_ops import matrix_rank as matrix_rank
-from millstream.ops.decomposition_ops import pinv as pinv
-from millstream.ops.decomposition_ops import qr as qr
-from millstream.ops.decomposition_ops import self_adjoint_eig as eigh
-from millstream.ops.decomposition_ops import self_adjoint_eigvals as eigvalsh
-from millstream.ops.decomposition_ops import svd as svd
-from millstream.ops.diag_ops import matrix_band_part as band_part
-from millstream.ops.diag_ops import matrix_diag as diag
-from millstream.ops.diag_ops import matrix_diag_part as diag_part
-from millstream.ops.diag_ops import matrix_set_diag as set_diag
-from millstream.ops.diag_ops import tensor_diag as tensor_diag
-from millstream.ops.diag_ops import tensor_diag_part as tensor_diag_part
-from millstream.ops.einsum import einsum as einsum
-from millstream.ops.fill_ops import eye as eye
-from millstream.ops.linalg_ops import cholesky as cholesky
-from millstream.ops.linalg_ops import cholesky_solve as cholesky_solve
-from millstream.ops.linalg_ops import logdet as logdet
-from millstream.ops.linalg_ops import matrix_determinant as det
-from millstream.ops.linalg_ops import matrix_inverse as inv
-from millstream.ops.linalg_ops import matrix_solve as solve
-from millstream.ops.linalg_ops import matrix_solve_ls as lstsq
-from millstream.ops.linalg_ops import matrix_triangular_solve as triangular_solve
-from millstream.ops.linalg_ops import slogdet as slogdet
-from millstream.ops.matmul_ops import matmul as matmul
-from millstream.ops.matmul_ops import matvec as matvec
-from millstream.ops.matmul_ops import tensordot as tensordot
-from millstream.ops.matrix_functions import expm as expm
-from millstream.ops.matrix_functions import logm as logm
-from millstream.ops.matrix_functions import matrix_square_root as sqrtm
-from millstream.ops.norm_ops import l2_normalize as l2_normalize
-from millstream.ops.norms import adjoint as adjoint
-from millstream.ops.norms import cross as cross
-from millstream.ops.norms import norm as norm
-from millstream.ops.norms import normalize as normalize
-from millstream.ops.norms import trace as trace
-from millstream.ops.reshape_ops import matrix_transpose as matrix_transpose
-from millstream.ops.reshape_ops import matrix_transpose as transpose
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.linalg.adjoint import LinearOperatorAdjoint as LinearOperatorAdjoint
+    from millstream.linalg.block_diag import LinearOperatorBlockDiag as LinearOperatorBlockDiag
+    from millstream.linalg.circulant import LinearOperatorCirculant as LinearOperatorCirculant
+    from millstream.linalg.circulant import LinearOperatorCirculant2D as LinearOperatorCirculant2D
+    from millstream.linalg.circulant import LinearOperatorCirculant3D as LinearOperatorCirculant3D
+    from millstream.linalg.composition import LinearOperatorComposition as LinearOperatorComposition
+    from millstream.linalg.diag import LinearOperatorDiag as LinearOperatorDiag
+    from millstream.linalg.full_matrix import LinearOperatorFullMatrix as LinearOperatorFullMatrix
+    from millstream.linalg.householder import LinearOperatorHouseholder as LinearOperatorHouseholder
+    from millstream.linalg.identity import LinearOperatorIdentity as LinearOperatorIdentity
+    from millstream.linalg.identity import LinearOperatorScaledIdentity as LinearOperatorScaledIdentity
+    from millstream.linalg.inversion import LinearOperatorInversion as LinearOperatorInversion
+    from millstream.linalg.kronecker import LinearOperatorKronecker as LinearOperatorKronecker
+    from millstream.linalg.linear_operator import LinearOperator as LinearOperator
+    from millstream.linalg.low_rank_update import LinearOperatorLowRankUpdate as LinearOperatorLowRankUpdate
+    from millstream.linalg.lower_triangular import LinearOperatorLowerTriangular as LinearOperatorLowerTriangular
+    from millstream.linalg.toeplitz import LinearOperatorToeplitz as LinearOperatorToeplitz
+    from millstream.linalg.zeros import LinearOperatorZeros as LinearOperatorZeros
+    from millstream.ops.banded_linalg_ops import tridiagonal_matmul as tridiagonal_matmul
+    from millstream.ops.banded_linalg_ops import tridiagonal_solve as tridiagonal_solve
+    from millstream.ops.clip_ops import global_norm as global_norm
+    from millstream.ops.decomposition_ops import matrix_rank as matrix_rank
+    from millstream.ops.decomposition_ops import pinv as pinv
+    from millstream.ops.decomposition_ops import qr as qr
+    from millstream.ops.decomposition_ops import self_adjoint_eig as eigh
+    from millstream.ops.decomposition_ops import self_adjoint_eigvals as eigvalsh
+    from millstream.ops.decomposition_ops import svd as svd
+    from millstream.ops.diag_ops import matrix_band_part as band_part
+    from millstream.ops.diag_ops import matrix_diag as diag
+    from millstream.ops.diag_ops import matrix_diag_part as diag_part
+    from millstream.ops.diag_ops import matrix_set_diag as set_diag
+    from millstream.ops.diag_ops import tensor_diag as tensor_diag
+    from millstream.ops.diag_ops import tensor_diag_part as tensor_diag_part
+    from millstream.ops.einsum import einsum as einsum
+    from millstream.ops.fill_ops import eye as eye
+    from millstream.ops.linalg_ops import cholesky as cholesky
+    from millstream.ops.linalg_ops import cholesky_solve as cholesky_solve
+    from millstream.ops.linalg_ops import logdet as logdet
+    from millstream.ops.linalg_ops import matrix_determinant as det
+    from millstream.ops.linalg_ops import matrix_inverse as inv
+    from millstream.ops.linalg_ops import matrix_solve as solve
+    from millstream.ops.linalg_ops import matrix_solve_ls as lstsq
+    from millstream.ops.linalg_ops import matrix_triangular_solve as triangular_solve
+    from millstream.ops.linalg_ops import slogdet as slogdet
+    from millstream.ops.lu_linalg_ops import lu as lu
+    from millstream.ops.matmul_ops import matmul as matmul
+    from millstream.ops.matmul_ops import matvec as matvec
+    from millstream.ops.matmul_ops import tensordot as tensordot
+    from millstream.ops.matrix_functions import expm as expm
+    from millstream.ops.matrix_functions import logm as logm
+    from millstream.ops.matrix_functions import matrix_square_root as sqrtm
+    from millstream.ops.norm_ops import l2_normalize as l2_normalize
+    from millstream.ops.norms import adjoint as adjoint
+    from millstream.ops.norms import cross as cross
+    from millstream.ops.norms import norm as norm
+    from millstream.ops.norms import normalize as normalize
+    from millstream.ops.norms import trace as trace
+    from millstream.ops.reshape_ops import matrix_transpose as matrix_transpose
+    from millstream.ops.reshape_ops import matrix_transpose as transpose
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "LinearOperator": "millstream.linalg.linear_operator:LinearOperator",
+        "LinearOperatorAdjoint": "millstream.linalg.adjoint:LinearOperatorAdjoint",
+        "LinearOperatorBlockDiag": "millstream.linalg.block_diag:LinearOperatorBlockDiag",
+        "LinearOperatorCirculant": "millstream.linalg.circulant:LinearOperatorCirculant",
+        "LinearOperatorCirculant2D": "millstream.linalg.circulant:LinearOperatorCirculant2D",
+        "LinearOperatorCirculant3D": "millstream.linalg.circulant:LinearOperatorCirculant3D",
+        "LinearOperatorComposition": "millstream.linalg.composition:LinearOperatorComposition",
+        "LinearOperatorDiag": "millstream.linalg.diag:LinearOperatorDiag",
+        "LinearOperatorFullMatrix": "millstream.linalg.full_matrix:LinearOperatorFullMatrix",
+        "LinearOperatorHouseholder": "millstream.linalg.householder:LinearOperatorHouseholder",
+        "LinearOperatorIdentity": "millstream.linalg.identity:LinearOperatorIdentity",
+        "LinearOperatorInversion": "millstream.linalg.inversion:LinearOperatorInversion",
+        "LinearOperatorKronecker": "millstream.linalg.kronecker:LinearOperatorKronecker",
+        "LinearOperatorLowRankUpdate": "millstream.linalg.low_rank_update:LinearOperatorLowRankUpdate",
+        "LinearOperatorLowerTriangular": "millstream.linalg.lower_triangular:LinearOperatorLowerTriangular",
+        "LinearOperatorScaledIdentity": "millstream.linalg.identity:LinearOperatorScaledIdentity",
+        "LinearOperatorToeplitz": "millstream.linalg.toeplitz:LinearOperatorToeplitz",
+        "LinearOperatorZeros": "millstream.linalg.zeros:LinearOperatorZeros",
+        "adjoint": "millstream.ops.norms:adjoint",
+        "band_part": "millstream.ops.diag_ops:matrix_band_part",
+        "cholesky": "millstream.ops.linalg_ops:cholesky",
+        "cholesky_solve": "millstream.ops.linalg_ops:cholesky_solve",
+        "cross": "millstream.ops.norms:cross",
+        "det": "millstream.ops.linalg_ops:matrix_determinant",
+        "diag": "millstream.ops.diag_ops:matrix_diag",
+        "diag_part": "millstream.ops.diag_ops:matrix_diag_part",
+        "eigh": "millstream.ops.decomposition_ops:self_adjoint_eig",
+        "eigvalsh": "millstream.ops.decomposition_ops:self_adjoint_eigvals",
+        "einsum": "millstream.ops.einsum:einsum",
+        "expm": "millstream.ops.matrix_functions:expm",
+        "eye": "millstream.ops.fill_ops:eye",
+        "global_norm": "millstream.ops.clip_ops:global_norm",
+        "inv": "millstream.ops.linalg_ops:matrix_inverse",
+        "l2_normalize": "millstream.ops.norm_ops:l2_normalize",
+        "logdet": "millstream.ops.linalg_ops:logdet",
+        "logm": "millstream.ops.matrix_functions:logm",
+        "lstsq": "millstream.ops.linalg_ops:matrix_solve_ls",
+        "lu": "millstream.ops.lu_linalg_ops:lu",
+        "matmul": "millstream.ops.matmul_ops:matmul",
+        "matrix_rank": "millstream.ops.decomposition_ops:matrix_rank",
+        "matrix_transpose": "millstream.ops.reshape_ops:matrix_transpose",
+        "matvec": "millstream.ops.matmul_ops:matvec",
+        "norm": "millstream.ops.norms:norm",
+        "normalize": "millstream.ops.norms:normalize",
+        "pinv": "millstream.ops.decomposition_ops:pinv",
+        "qr": "millstream.ops.decomposition_ops:qr",
+        "set_diag": "millstream.ops.diag_ops:matrix_set_diag",
+        "slogdet": "millstream.ops.linalg_ops:slogdet",
+        "solve": "millstream.ops.linalg_ops:matrix_solve",
+        "sqrtm": "millstream.ops.matrix_functions:matrix_square_root",
+        "svd": "millstream.ops.decomposition_ops:svd",
+        "tensor_diag": "millstream.ops.diag_ops:tensor_diag",
+        "tensor_diag_part": "millstream.ops.diag_ops:tensor_diag_part",
+        "tensordot": "millstream.ops.matmul_ops:tensordot",
+        "trace": "millstream.ops.norms:trace",
+        "transpose": "millstream.ops.reshape_ops:matrix_transpose",
+        "triangular_solve": "millstream.ops.linalg_ops:matrix_triangular_solve",
+        "tridiagonal_matmul": "millstream.ops.banded_linalg_ops:tridiagonal_matmul",
+        "tridiagonal_solve": "millstream.ops.banded_linalg_ops:tridiagonal_solve",
+    })
 
 __all__ = [
+    "LinearOperator",
+    "LinearOperatorAdjoint",
+    "LinearOperatorBlockDiag",
+    "LinearOperatorCirculant",
+    "LinearOperatorCirculant2D",
+    "LinearOperatorCirculant3D",
+    "LinearOperatorComposition",
+    "LinearOperatorDiag",
+    "LinearOperatorFullMatrix",
+    "LinearOperatorHouseholder",
+    "LinearOperatorIdentity",
+    "LinearOperatorInversion",
+    "LinearOperatorKronecker",
+    "LinearOperatorLowRankUpdate",
+    "LinearOperatorLowerTriangular",
+    "LinearOperatorScaledIdentity",
+    "LinearOperatorToeplitz",
+    "LinearOperatorZeros",
     "adjoint",
     "band_part",
     "cholesky",
@@ -87,4 +186,6 @@ __all__ = [
     "trace",
     "transpose",
     "triangular_solve",
+    "tridiagonal_matmul",
+    "tridiagonal_solve",
 ]

@@ -4,29 +4,51 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.platform.tf_logging import DEBUG as DEBUG
-from millstream.platform.tf_logging import ERROR as ERROR
-from millstream.platform.tf_logging import FATAL as FATAL
-from millstream.platform.tf_logging import INFO as INFO
-from millstream.platform.tf_logging import TaskLevelStatusMessage as TaskLevelStatusMessage
-from millstream.platform.tf_logging import WARN as WARN
-from millstream.platform.tf_logging import debug as debug
-from millstream.platform.tf_logging import error as error
-from millstream.platform.tf_logging import fatal as fatal
-from millstream.platform.tf_logging import flush as flush
-from millstream.platform.tf_logging import get_verbosity as get_verbosity
-from millstream.platform.tf_logging import info as info
-from millstream.platform.tf_logging import log as log
-from millstream.platform.tf_logging import log_every_n as log_every_n
-from millstream.platform.tf_logging import log_first_n as log_first_n
-from millstream.platform.tf_logging import log_if as log_if
-from millstream.platform.tf_logging import set_verbosity as set_verbosity
-from millstream.platform.tf_logging import vlog as vlog
-from millstream.platform.tf_logging import warning as warn
-from millstream.platform.tf_logging import warning as warning
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.platform.tf_logging import DEBUG as DEBUG
+    from millstream.platform.tf_logging import ERROR as ERROR
+    from millstream.platform.tf_logging import FATAL as FATAL
+    from millstream.platform.tf_logging import INFO as INFO
+    from millstream.platform.tf_logging import TaskLevelStatusMessage as TaskLevelStatusMessage
+    from millstream.platform.tf_logging import WARN as WARN
+    from millstream.platform.tf_logging import debug as debug
+    from millstream.platform.tf_logging import error as error
+    from millstream.platform.tf_logging import fatal as fatal
+    from millstream.platform.tf_logging import flush as flush
+    from millstream.platform.tf_logging import get_verbosity as get_verbosity
+    from millstream.platform.tf_logging import info as info
+    from millstream.platform.tf_logging import log as log
+    from millstream.platform.tf_logging import log_every_n as log_every_n
+    from millstream.platform.tf_logging import log_first_n as log_first_n
+    from millstream.platform.tf_logging import log_if as log_if
+    from millstream.platform.tf_logging import set_verbosity as set_verbosity
+    from millstream.platform.tf_logging import vlog as vlog
+    from millstream.platform.tf_logging import warning as warn
+    from millstream.platform.tf_logging import warning as warning
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "DEBUG": "millstream.platform.tf_logging:DEBUG",
+        "ERROR": "millstream.platform.tf_logging:ERROR",
+        "FATAL": "millstream.platform.tf_logging:FATAL",
+        "INFO": "millstream.platform.tf_logging:INFO",
+        "TaskLevelStatusMessage": "millstream.platform.tf_logging:TaskLevelStatusMessage",
+        "WARN": "millstream.platform.tf_logging:WARN",
+        "debug": "millstream.platform.tf_logging:debug",
+        "error": "millstream.platform.tf_logging:error",
+        "fatal": "millstream.platform.tf_logging:fatal",
+        "flush": "millstream.platform.tf_logging:flush",
+        "get_verbosity": "millstream.platform.tf_logging:get_verbosity",
+        "info": "millstream.platform.tf_logging:info",
+        "log": "millstream.platform.tf_logging:log",
+        "log_every_n": "millstream.platform.tf_logging:log_every_n",
+        "log_first_n": "millstream.platform.tf_logging:log_first_n",
+        "log_if": "millstream.platform.tf_logging:log_if",
+        "set_verbosity": "millstream.platform.tf_logging:set_verbosity",
+        "vlog": "millstream.platform.tf_logging:vlog",
+        "warn": "millstream.platform.tf_logging:warning",
+        "warning": "millstream.platform.tf_logging:warning",
+    })
 
 __all__ = [
     "DEBUG",

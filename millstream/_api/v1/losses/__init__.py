@@ -4,26 +4,45 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.losses.losses import absolute_difference as absolute_difference
-from millstream.losses.losses import cosine_distance as cosine_distance
-from millstream.losses.losses import hinge_loss as hinge_loss
-from millstream.losses.losses import huber_loss as huber_loss
-from millstream.losses.losses import log_loss as log_loss
-from millstream.losses.losses import mean_pairwise_squared_error as mean_pairwise_squared_error
-from millstream.losses.losses import mean_squared_error as mean_squared_error
-from millstream.losses.losses import sigmoid_cross_entropy as sigmoid_cross_entropy
-from millstream.losses.losses import softmax_cross_entropy as softmax_cross_entropy
-from millstream.losses.losses import sparse_softmax_cross_entropy as sparse_softmax_cross_entropy
-from millstream.losses.util import add_loss as add_loss
-from millstream.losses.util import get_losses as get_losses
-from millstream.losses.util import get_regularization_loss as get_regularization_loss
-from millstream.losses.util import get_regularization_losses as get_regularization_losses
-from millstream.losses.util import get_total_loss as get_total_loss
-from millstream.losses.weighting import Reduction as Reduction
-from millstream.losses.weighting import compute_weighted_loss as compute_weighted_loss
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.losses.losses import absolute_difference as absolute_difference
+    from millstream.losses.losses import cosine_distance as cosine_distance
+    from millstream.losses.losses import hinge_loss as hinge_loss
+    from millstream.losses.losses import huber_loss as huber_loss
+    from millstream.losses.losses import log_loss as log_loss
+    from millstream.losses.losses import mean_pairwise_squared_error as mean_pairwise_squared_error
+    from millstream.losses.losses import mean_squared_error as mean_squared_error
+    from millstream.losses.losses import sigmoid_cross_entropy as sigmoid_cross_entropy
+    from millstream.losses.losses import softmax_cross_entropy as softmax_cross_entropy
+    from millstream.losses.losses import sparse_softmax_cross_entropy as sparse_softmax_cross_entropy
+    from millstream.losses.util import add_loss as add_loss
+    from millstream.losses.util import get_losses as get_losses
+    from millstream.losses.util import get_regularization_loss as get_regularization_loss
+    from millstream.losses.util import get_regularization_losses as get_regularization_losses
+    from millstream.losses.util import get_total_loss as get_total_loss
+    from millstream.losses.weighting import Reduction as Reduction
+    from millstream.losses.weighting import compute_weighted_loss as compute_weighted_loss
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Reduction": "millstream.losses.weighting:Reduction",
+        "absolute_difference": "millstream.losses.losses:absolute_difference",
+        "add_loss": "millstream.losses.util:add_loss",
+        "compute_weighted_loss": "millstream.losses.weighting:compute_weighted_loss",
+        "cosine_distance": "millstream.losses.losses:cosine_distance",
+        "get_losses": "millstream.losses.util:get_losses",
+        "get_regularization_loss": "millstream.losses.util:get_regularization_loss",
+        "get_regularization_losses": "millstream.losses.util:get_regularization_losses",
+        "get_total_loss": "millstream.losses.util:get_total_loss",
+        "hinge_loss": "millstream.losses.losses:hinge_loss",
+        "huber_loss": "millstream.losses.losses:huber_loss",
+        "log_loss": "millstream.losses.losses:log_loss",
+        "mean_pairwise_squared_error": "millstream.losses.losses:mean_pairwise_squared_error",
+        "mean_squared_error": "millstream.losses.losses:mean_squared_error",
+        "sigmoid_cross_entropy": "millstream.losses.losses:sigmoid_cross_entropy",
+        "softmax_cross_entropy": "millstream.losses.losses:softmax_cross_entropy",
+        "sparse_softmax_cross_entropy": "millstream.losses.losses:sparse_softmax_cross_entropy",
+    })
 
 __all__ = [
     "Reduction",

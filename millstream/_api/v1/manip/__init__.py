@@ -4,17 +4,27 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.gather_ops import gather_nd as gather_nd
-from millstream.ops.pad_ops import reverse as reverse
-from millstream.ops.pad_ops import roll as roll
-from millstream.ops.pad_ops import tile as tile
-from millstream.ops.reshape_ops import reshape as reshape
-from millstream.ops.scatter_ops import scatter_nd as scatter_nd
-from millstream.ops.space_ops import batch_to_space_nd as batch_to_space_nd
-from millstream.ops.space_ops import space_to_batch_nd as space_to_batch_nd
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.gather_ops import gather_nd as gather_nd
+    from millstream.ops.pad_ops import reverse as reverse
+    from millstream.ops.pad_ops import roll as roll
+    from millstream.ops.pad_ops import tile as tile
+    from millstream.ops.reshape_ops import reshape as reshape
+    from millstream.ops.scatter_ops import scatter_nd as scatter_nd
+    from millstream.ops.space_ops import batch_to_space_nd as batch_to_space_nd
+    from millstream.ops.space_ops import space_to_batch_nd as space_to_batch_nd
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "batch_to_space_nd": "millstream.ops.space_ops:batch_to_space_nd",
+        "gather_nd": "millstream.ops.gather_ops:gather_nd",
+        "reshape": "millstream.ops.reshape_ops:reshape",
+        "reverse": "millstream.ops.pad_ops:reverse",
+        "roll": "millstream.ops.pad_ops:roll",
+        "scatter_nd": "millstream.ops.scatter_ops:scatter_nd",
+        "space_to_batch_nd": "millstream.ops.space_ops:space_to_batch_nd",
+        "tile": "millstream.ops.pad_ops:tile",
+    })
 
 __all__ = [
     "batch_to_space_nd",

@@ -4,14 +4,21 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.nest import assert_same_structure as assert_same_structure
-from millstream.core.nest import flatten as flatten
-from millstream.core.nest import is_nested as is_nested
-from millstream.core.nest import map_structure as map_structure
-from millstream.core.nest import pack_sequence_as as pack_sequence_as
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.nest import assert_same_structure as assert_same_structure
+    from millstream.core.nest import flatten as flatten
+    from millstream.core.nest import is_nested as is_nested
+    from millstream.core.nest import map_structure as map_structure
+    from millstream.core.nest import pack_sequence_as as pack_sequence_as
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "assert_same_structure": "millstream.core.nest:assert_same_structure",
+        "flatten": "millstream.core.nest:flatten",
+        "is_nested": "millstream.core.nest:is_nested",
+        "map_structure": "millstream.core.nest:map_structure",
+        "pack_sequence_as": "millstream.core.nest:pack_sequence_as",
+    })
 
 __all__ = [
     "assert_same_structure",

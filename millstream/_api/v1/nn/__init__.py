@@ -4,84 +4,206 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.activation_ops import crelu as crelu
-from millstream.ops.activation_ops import elu as elu
-from millstream.ops.activation_ops import leaky_relu as leaky_relu
-from millstream.ops.activation_ops import relu as relu
-from millstream.ops.activation_ops import relu6 as relu6
-from millstream.ops.activation_ops import selu as selu
-from millstream.ops.activation_ops import softplus as softplus
-from millstream.ops.activation_ops import softsign as softsign
-from millstream.ops.activation_ops import swish as swish
-from millstream.ops.batch_norm_ops import batch_norm_with_global_normalization as batch_norm_with_global_normalization
-from millstream.ops.batch_norm_ops import batch_normalization as batch_normalization
-from millstream.ops.bias_ops import bias_add as bias_add
-from millstream.ops.bias_ops import relu_layer as relu_layer
-from millstream.ops.bias_ops import xw_plus_b as xw_plus_b
-from millstream.ops.conv_ops import conv2d as conv2d
-from millstream.ops.conv_ops import conv2d_backprop_filter as conv2d_backprop_filter
-from millstream.ops.conv_ops import conv2d_backprop_input as conv2d_backprop_input
-from millstream.ops.conv_ops import conv3d as conv3d
-from millstream.ops.convolution import atrous_conv2d as atrous_conv2d
-from millstream.ops.convolution import atrous_conv2d_transpose as atrous_conv2d_transpose
-from millstream.ops.convolution import conv1d as conv1d
-from millstream.ops.convolution import conv1d_transpose as conv1d_transpose
-from millstream.ops.convolution import conv2d_transpose as conv2d_transpose
-from millstream.ops.convolution import conv3d_transpose as conv3d_transpose
-from millstream.ops.convolution import conv_transpose as conv_transpose
-from millstream.ops.convolution import convolution as convolution
-from millstream.ops.cross_entropy_ops import log_poisson_loss as log_poisson_loss
-from millstream.ops.cross_entropy_ops import sigmoid_cross_entropy_with_logits as sigmoid_cross_entropy_with_logits
-from millstream.ops.cross_entropy_ops import softmax_cross_entropy_with_logits as softmax_cross_entropy_with_logits
-from millstream.ops.cross_entropy_ops import softmax_cross_entropy_with_logits_v2 as softmax_cross_entropy_with_logits_v2
-from millstream.ops.cross_entropy_ops import sparse_softmax_cross_entropy_with_logits as sparse_softmax_cross_entropy_with_logits
-from millstream.ops.cross_entropy_ops import weighted_cross_entropy_with_logits as weighted_cross_entropy_with_logits
-from millstream.ops.depthwise_convolution import depthwise_conv2d as depthwise_conv2d
-from millstream.ops.depthwise_convolution import depthwise_conv2d_native as depthwise_conv2d_native
-from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_filter as depthwise_conv2d_backprop_filter
-from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_filter as depthwise_conv2d_native_backprop_filter
-from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_input as depthwise_conv2d_backprop_input
-from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_input as depthwise_conv2d_native_backprop_input
-from millstream.ops.depthwise_convolution import separable_conv2d as separable_conv2d
-from millstream.ops.dilation_ops import with_space_to_batch as with_space_to_batch
-from millstream.ops.dropout_ops import dropout as dropout
-from millstream.ops.dropout_ops import zero_fraction as zero_fraction
-from millstream.ops.elementwise_ops import sigmoid as sigmoid
-from millstream.ops.elementwise_ops import tanh as tanh
-from millstream.ops.embedding_ops import embedding_lookup as embedding_lookup
-from millstream.ops.fused_batch_norm_ops import fused_batch_norm as fused_batch_norm
-from millstream.ops.moments_ops import moments as moments
-from millstream.ops.moments_ops import normalize_moments as normalize_moments
-from millstream.ops.moments_ops import sufficient_statistics as sufficient_statistics
-from millstream.ops.moments_ops import weighted_moments as weighted_moments
-from millstream.ops.norm_ops import l2_loss as l2_loss
-from millstream.ops.norm_ops import l2_normalize as l2_normalize
-from millstream.ops.norm_ops import local_response_normalization as local_response_normalization
-from millstream.ops.norm_ops import local_response_normalization as lrn
-from millstream.ops.pooling import avg_pool as avg_pool
-from millstream.ops.pooling import avg_pool as avg_pool2d
-from millstream.ops.pooling import avg_pool1d as avg_pool1d
-from millstream.ops.pooling import avg_pool3d as avg_pool3d
-from millstream.ops.pooling import avg_pool_v2 as avg_pool_v2
-from millstream.ops.pooling import max_pool as max_pool
-from millstream.ops.pooling import max_pool1d as max_pool1d
-from millstream.ops.pooling import max_pool2d as max_pool2d
-from millstream.ops.pooling import max_pool3d as max_pool3d
-from millstream.ops.pooling import max_pool_v2 as max_pool_v2
-from millstream.ops.pooling import max_pool_with_argmax as max_pool_with_argmax
-from millstream.ops.pooling import pool as pool
-from millstream.ops.softmax_ops import log_softmax as log_softmax
-from millstream.ops.softmax_ops import softmax as softmax
-from millstream.ops.space_ops import depth_to_space as depth_to_space
-from millstream.ops.space_ops import space_to_batch as space_to_batch
-from millstream.ops.space_ops import space_to_depth as space_to_depth
-from millstream.ops.top_k_ops import in_top_k as in_top_k
-from millstream.ops.top_k_ops import top_k as top_k
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.activation_ops import crelu as crelu
+    from millstream.ops.activation_ops import elu as elu
+    from millstream.ops.activation_ops import leaky_relu as leaky_relu
+    from millstream.ops.activation_ops import relu as relu
+    from millstream.ops.activation_ops import relu6 as relu6
+    from millstream.ops.activation_ops import selu as selu
+    from millstream.ops.activation_ops import softplus as softplus
+    from millstream.ops.activation_ops import softsign as softsign
+    from millstream.ops.activation_ops import swish as swish
+    from millstream.ops.average_loss_ops import compute_average_loss as compute_average_loss
+    from millstream.ops.average_loss_ops import scale_regularization_loss as scale_regularization_loss
+    from millstream.ops.batch_norm_ops import batch_norm_with_global_normalization as batch_norm_with_global_normalization
+    from millstream.ops.batch_norm_ops import batch_normalization as batch_normalization
+    from millstream.ops.bias_ops import bias_add as bias_add
+    from millstream.ops.bias_ops import relu_layer as relu_layer
+    from millstream.ops.bias_ops import xw_plus_b as xw_plus_b
+    from millstream.ops.candidate_sampling_ops import all_candidate_sampler as all_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import compute_accidental_hits as compute_accidental_hits
+    from millstream.ops.candidate_sampling_ops import fixed_unigram_candidate_sampler as fixed_unigram_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import learned_unigram_candidate_sampler as learned_unigram_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import log_uniform_candidate_sampler as log_uniform_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import uniform_candidate_sampler as uniform_candidate_sampler
+    from millstream.ops.conv_ops import conv2d as conv2d
+    from millstream.ops.conv_ops import conv2d_backprop_filter as conv2d_backprop_filter
+    from millstream.ops.conv_ops import conv2d_backprop_input as conv2d_backprop_input
+    from millstream.ops.conv_ops import conv3d as conv3d
+    from millstream.ops.convolution import atrous_conv2d as atrous_conv2d
+    from millstream.ops.convolution import atrous_conv2d_transpose as atrous_conv2d_transpose
+    from millstream.ops.convolution import conv1d as conv1d
+    from millstream.ops.convolution import conv1d_transpose as conv1d_transpose
+    from millstream.ops.convolution import conv2d_transpose as conv2d_transpose
+    from millstream.ops.convolution import conv3d_transpose as conv3d_transpose
+    from millstream.ops.convolution import conv_transpose as conv_transpose
+    from millstream.ops.convolution import convolution as convolution
+    from millstream.ops.cross_entropy_ops import log_poisson_loss as log_poisson_loss
+    from millstream.ops.cross_entropy_ops import sigmoid_cross_entropy_with_logits as sigmoid_cross_entropy_with_logits
+    from millstream.ops.cross_entropy_ops import softmax_cross_entropy_with_logits as softmax_cross_entropy_with_logits
+    from millstream.ops.cross_entropy_ops import softmax_cross_entropy_with_logits_v2 as softmax_cross_entropy_with_logits_v2
+    from millstream.ops.cross_entropy_ops import sparse_softmax_cross_entropy_with_logits as sparse_softmax_cross_entropy_with_logits
+    from millstream.ops.cross_entropy_ops import weighted_cross_entropy_with_logits as weighted_cross_entropy_with_logits
+    from millstream.ops.ctc_decoder_ops import collapse_repeated as collapse_repeated
+    from millstream.ops.ctc_decoder_ops import ctc_beam_search_decoder as ctc_beam_search_decoder
+    from millstream.ops.ctc_decoder_ops import ctc_beam_search_decoder_v2 as ctc_beam_search_decoder_v2
+    from millstream.ops.ctc_decoder_ops import ctc_greedy_decoder as ctc_greedy_decoder
+    from millstream.ops.ctc_decoder_ops import ctc_unique_labels as ctc_unique_labels
+    from millstream.ops.ctc_ops import ctc_loss as ctc_loss
+    from millstream.ops.ctc_ops import ctc_loss_v2 as ctc_loss_v2
+    from millstream.ops.depthwise_convolution import depthwise_conv2d as depthwise_conv2d
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_native as depthwise_conv2d_native
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_filter as depthwise_conv2d_backprop_filter
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_filter as depthwise_conv2d_native_backprop_filter
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_input as depthwise_conv2d_backprop_input
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_input as depthwise_conv2d_native_backprop_input
+    from millstream.ops.depthwise_convolution import separable_conv2d as separable_conv2d
+    from millstream.ops.dilation_ops import with_space_to_batch as with_space_to_batch
+    from millstream.ops.dropout_ops import dropout as dropout
+    from millstream.ops.dropout_ops import zero_fraction as zero_fraction
+    from millstream.ops.elementwise_ops import sigmoid as sigmoid
+    from millstream.ops.elementwise_ops import tanh as tanh
+    from millstream.ops.embedding_ops import embedding_lookup as embedding_lookup
+    from millstream.ops.embedding_sparse_ops import embedding_lookup_sparse as embedding_lookup_sparse
+    from millstream.ops.embedding_sparse_ops import safe_embedding_lookup_sparse as safe_embedding_lookup_sparse
+    from millstream.ops.fractional_pool_ops import fractional_avg_pool as fractional_avg_pool
+    from millstream.ops.fractional_pool_ops import fractional_max_pool as fractional_max_pool
+    from millstream.ops.fused_batch_norm_ops import fused_batch_norm as fused_batch_norm
+    from millstream.ops.moments_ops import moments as moments
+    from millstream.ops.moments_ops import normalize_moments as normalize_moments
+    from millstream.ops.moments_ops import sufficient_statistics as sufficient_statistics
+    from millstream.ops.moments_ops import weighted_moments as weighted_moments
+    from millstream.ops.morphology_ops import dilation2d as dilation2d
+    from millstream.ops.morphology_ops import erosion2d as erosion2d
+    from millstream.ops.norm_ops import l2_loss as l2_loss
+    from millstream.ops.norm_ops import l2_normalize as l2_normalize
+    from millstream.ops.norm_ops import local_response_normalization as local_response_normalization
+    from millstream.ops.norm_ops import local_response_normalization as lrn
+    from millstream.ops.pooling import avg_pool as avg_pool
+    from millstream.ops.pooling import avg_pool as avg_pool2d
+    from millstream.ops.pooling import avg_pool1d as avg_pool1d
+    from millstream.ops.pooling import avg_pool3d as avg_pool3d
+    from millstream.ops.pooling import avg_pool_v2 as avg_pool_v2
+    from millstream.ops.pooling import max_pool as max_pool
+    from millstream.ops.pooling import max_pool1d as max_pool1d
+    from millstream.ops.pooling import max_pool2d as max_pool2d
+    from millstream.ops.pooling import max_pool3d as max_pool3d
+    from millstream.ops.pooling import max_pool_v2 as max_pool_v2
+    from millstream.ops.pooling import max_pool_with_argmax as max_pool_with_argmax
+    from millstream.ops.pooling import pool as pool
+    from millstream.ops.sampled_losses import nce_loss as nce_loss
+    from millstream.ops.sampled_losses import sampled_softmax_loss as sampled_softmax_loss
+    from millstream.ops.softmax_ops import log_softmax as log_softmax
+    from millstream.ops.softmax_ops import softmax as softmax
+    from millstream.ops.space_ops import depth_to_space as depth_to_space
+    from millstream.ops.space_ops import space_to_batch as space_to_batch
+    from millstream.ops.space_ops import space_to_depth as space_to_depth
+    from millstream.ops.top_k_ops import in_top_k as in_top_k
+    from millstream.ops.top_k_ops import top_k as top_k
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "all_candidate_sampler": "millstream.ops.candidate_sampling_ops:all_candidate_sampler",
+        "atrous_conv2d": "millstream.ops.convolution:atrous_conv2d",
+        "atrous_conv2d_transpose": "millstream.ops.convolution:atrous_conv2d_transpose",
+        "avg_pool": "millstream.ops.pooling:avg_pool",
+        "avg_pool1d": "millstream.ops.pooling:avg_pool1d",
+        "avg_pool2d": "millstream.ops.pooling:avg_pool",
+        "avg_pool3d": "millstream.ops.pooling:avg_pool3d",
+        "avg_pool_v2": "millstream.ops.pooling:avg_pool_v2",
+        "batch_norm_with_global_normalization": "millstream.ops.batch_norm_ops:batch_norm_with_global_normalization",
+        "batch_normalization": "millstream.ops.batch_norm_ops:batch_normalization",
+        "bias_add": "millstream.ops.bias_ops:bias_add",
+        "collapse_repeated": "millstream.ops.ctc_decoder_ops:collapse_repeated",
+        "compute_accidental_hits": "millstream.ops.candidate_sampling_ops:compute_accidental_hits",
+        "compute_average_loss": "millstream.ops.average_loss_ops:compute_average_loss",
+        "conv1d": "millstream.ops.convolution:conv1d",
+        "conv1d_transpose": "millstream.ops.convolution:conv1d_transpose",
+        "conv2d": "millstream.ops.conv_ops:conv2d",
+        "conv2d_backprop_filter": "millstream.ops.conv_ops:conv2d_backprop_filter",
+        "conv2d_backprop_input": "millstream.ops.conv_ops:conv2d_backprop_input",
+        "conv2d_transpose": "millstream.ops.convolution:conv2d_transpose",
+        "conv3d": "millstream.ops.conv_ops:conv3d",
+        "conv3d_transpose": "millstream.ops.convolution:conv3d_transpose",
+        "conv_transpose": "millstream.ops.convolution:conv_transpose",
+        "convolution": "millstream.ops.convolution:convolution",
+        "crelu": "millstream.ops.activation_ops:crelu",
+        "ctc_beam_search_decoder": "millstream.ops.ctc_decoder_ops:ctc_beam_search_decoder",
+        "ctc_beam_search_decoder_v2": "millstream.ops.ctc_decoder_ops:ctc_beam_search_decoder_v2",
+        "ctc_greedy_decoder": "millstream.ops.ctc_decoder_ops:ctc_greedy_decoder",
+        "ctc_loss": "millstream.ops.ctc_ops:ctc_loss",
+        "ctc_loss_v2": "millstream.ops.ctc_ops:ctc_loss_v2",
+        "ctc_unique_labels": "millstream.ops.ctc_decoder_ops:ctc_unique_labels",
+        "depth_to_space": "millstream.ops.space_ops:depth_to_space",
+        "depthwise_conv2d": "millstream.ops.depthwise_convolution:depthwise_conv2d",
+        "depthwise_conv2d_backprop_filter": "millstream.ops.depthwise_convolution:depthwise_conv2d_native_backprop_filter",
+        "depthwise_conv2d_backprop_input": "millstream.ops.depthwise_convolution:depthwise_conv2d_native_backprop_input",
+        "depthwise_conv2d_native": "millstream.ops.depthwise_convolution:depthwise_conv2d_native",
+        "depthwise_conv2d_native_backprop_filter": "millstream.ops.depthwise_convolution:depthwise_conv2d_native_backprop_filter",
+        "depthwise_conv2d_native_backprop_input": "millstream.ops.depthwise_convolution:depthwise_conv2d_native_backprop_input",
+        "dilation2d": "millstream.ops.morphology_ops:dilation2d",
+        "dropout": "millstream.ops.dropout_ops:dropout",
+        "elu": "millstream.ops.activation_ops:elu",
+        "embedding_lookup": "millstream.ops.embedding_ops:embedding_lookup",
+        "embedding_lookup_sparse": "millstream.ops.embedding_sparse_ops:embedding_lookup_sparse",
+        "erosion2d": "millstream.ops.morphology_ops:erosion2d",
+        "fixed_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:fixed_unigram_candidate_sampler",
+        "fractional_avg_pool": "millstream.ops.fractional_pool_ops:fractional_avg_pool",
+        "fractional_max_pool": "millstream.ops.fractional_pool_ops:fractional_max_pool",
+        "fused_batch_norm": "millstream.ops.fused_batch_norm_ops:fused_batch_norm",
+        "in_top_k": "millstream.ops.top_k_ops:in_top_k",
+        "l2_loss": "millstream.ops.norm_ops:l2_loss",
+        "l2_normalize": "millstream.ops.norm_ops:l2_normalize",
+        "leaky_relu": "millstream.ops.activation_ops:leaky_relu",
+        "learned_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:learned_unigram_candidate_sampler",
+        "local_response_normalization": "millstream.ops.norm_ops:local_response_normalization",
+        "log_poisson_loss": "millstream.ops.cross_entropy_ops:log_poisson_loss",
+        "log_softmax": "millstream.ops.softmax_ops:log_softmax",
+        "log_uniform_candidate_sampler": "millstream.ops.candidate_sampling_ops:log_uniform_candidate_sampler",
+        "lrn": "millstream.ops.norm_ops:local_response_normalization",
+        "max_pool": "millstream.ops.pooling:max_pool",
+        "max_pool1d": "millstream.ops.pooling:max_pool1d",
+        "max_pool2d": "millstream.ops.pooling:max_pool2d",
+        "max_pool3d": "millstream.ops.pooling:max_pool3d",
+        "max_pool_v2": "millstream.ops.pooling:max_pool_v2",
+        "max_pool_with_argmax": "millstream.ops.pooling:max_pool_with_argmax",
+        "moments": "millstream.ops.moments_ops:moments",
+        "nce_loss": "millstream.ops.sampled_losses:nce_loss",
+        "normalize_moments": "millstream.ops.moments_ops:normalize_moments",
+        "pool": "millstream.ops.pooling:pool",
+        "relu": "millstream.ops.activation_ops:relu",
+        "relu6": "millstream.ops.activation_ops:relu6",
+        "relu_layer": "millstream.ops.bias_ops:relu_layer",
+        "safe_embedding_lookup_sparse": "millstream.ops.embedding_sparse_ops:safe_embedding_lookup_sparse",
+        "sampled_softmax_loss": "millstream.ops.sampled_losses:sampled_softmax_loss",
+        "scale_regularization_loss": "millstream.ops.average_loss_ops:scale_regularization_loss",
+        "selu": "millstream.ops.activation_ops:selu",
+        "separable_conv2d": "millstream.ops.depthwise_convolution:separable_conv2d",
+        "sigmoid": "millstream.ops.elementwise_ops:sigmoid",
+        "sigmoid_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:sigmoid_cross_entropy_with_logits",
+        "softmax": "millstream.ops.softmax_ops:softmax",
+        "softmax_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:softmax_cross_entropy_with_logits",
+        "softmax_cross_entropy_with_logits_v2": "millstream.ops.cross_entropy_ops:softmax_cross_entropy_with_logits_v2",
+        "softplus": "millstream.ops.activation_ops:softplus",
+        "softsign": "millstream.ops.activation_ops:softsign",
+        "space_to_batch": "millstream.ops.space_ops:space_to_batch",
+        "space_to_depth": "millstream.ops.space_ops:space_to_depth",
+        "sparse_softmax_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:sparse_softmax_cross_entropy_with_logits",
+        "sufficient_statistics": "millstream.ops.moments_ops:sufficient_statistics",
+        "swish": "millstream.ops.activation_ops:swish",
+        "tanh": "millstream.ops.elementwise_ops:tanh",
+        "top_k": "millstream.ops.top_k_ops:top_k",
+        "uniform_candidate_sampler": "millstream.ops.candidate_sampling_ops:uniform_candidate_sampler",
+        "weighted_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:weighted_cross_entropy_with_logits",
+        "weighted_moments": "millstream.ops.moments_ops:weighted_moments",
+        "with_space_to_batch": "millstream.ops.dilation_ops:with_space_to_batch",
+        "xw_plus_b": "millstream.ops.bias_ops:xw_plus_b",
+        "zero_fraction": "millstream.ops.dropout_ops:zero_fraction",
+    })
 
 __all__ = [
+    "all_candidate_sampler",
     "atrous_conv2d",
     "atrous_conv2d_transpose",
     "avg_pool",
@@ -92,6 +214,9 @@ __all__ = [
     "batch_norm_with_global_normalization",
     "batch_normalization",
     "bias_add",
+    "collapse_repeated",
+    "compute_accidental_hits",
+    "compute_average_loss",
     "conv1d",
     "conv1d_transpose",
     "conv2d",
@@ -103,6 +228,12 @@ __all__ = [
     "conv_transpose",
     "convolution",
     "crelu",
+    "ctc_beam_search_decoder",
+    "ctc_beam_search_decoder_v2",
+    "ctc_greedy_decoder",
+    "ctc_loss",
+    "ctc_loss_v2",
+    "ctc_unique_labels",
     "depth_to_space",
     "depthwise_conv2d",
     "depthwise_conv2d_backprop_filter",
@@ -110,17 +241,25 @@ __all__ = [
     "depthwise_conv2d_native",
     "depthwise_conv2d_native_backprop_filter",
     "depthwise_conv2d_native_backprop_input",
+    "dilation2d",
     "dropout",
     "elu",
     "embedding_lookup",
+    "embedding_lookup_sparse",
+    "erosion2d",
+    "fixed_unigram_candidate_sampler",
+    "fractional_avg_pool",
+    "fractional_max_pool",
     "fused_batch_norm",
     "in_top_k",
     "l2_loss",
     "l2_normalize",
     "leaky_relu",
+    "learned_unigram_candidate_sampler",
     "local_response_normalization",
     "log_poisson_loss",
     "log_softmax",
+    "log_uniform_candidate_sampler",
     "lrn",
     "max_pool",
     "max_pool1d",
@@ -129,11 +268,15 @@ __all__ = [
     "max_pool_v2",
     "max_pool_with_argmax",
     "moments",
+    "nce_loss",
     "normalize_moments",
     "pool",
     "relu",
     "relu6",
     "relu_layer",
+    "safe_embedding_lookup_sparse",
+    "sampled_softmax_loss",
+    "scale_regularization_loss",
     "selu",
     "separable_conv2d",
     "sigmoid",
@@ -150,6 +293,7 @@ __all__ = [
     "swish",
     "tanh",
     "top_k",
+    "uniform_candidate_sampler",
     "weighted_cross_entropy_with_logits",
     "weighted_moments",
     "with_space_to_batch",

@@ -4,13 +4,38 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.quantize_ops import dequantize as dequantize
-from millstream.ops.quantize_ops import quantize as quantize
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_args as fake_quant_with_min_max_args
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_args_gradient as fake_quant_with_min_max_args_gradient
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars as fake_quant_with_min_max_vars
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars_gradient as fake_quant_with_min_max_vars_gradient
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars_per_channel as fake_quant_with_min_max_vars_per_channel
+    from millstream.ops.fake_quant_ops import fake_quant_with_min_max_vars_per_channel_gradient as fake_quant_with_min_max_vars_per_channel_gradient
+    from millstream.ops.quantize_and_dequantize_ops import quantize_and_dequantize as quantize_and_dequantize
+    from millstream.ops.quantize_ops import dequantize as dequantize
+    from millstream.ops.quantize_ops import quantize as quantize
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "dequantize": "millstream.ops.quantize_ops:dequantize",
+        "fake_quant_with_min_max_args": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_args",
+        "fake_quant_with_min_max_args_gradient": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_args_gradient",
+        "fake_quant_with_min_max_vars": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars",
+        "fake_quant_with_min_max_vars_gradient": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars_gradient",
+        "fake_quant_with_min_max_vars_per_channel": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars_per_channel",
+        "fake_quant_with_min_max_vars_per_channel_gradient": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_vars_per_channel_gradient",
+        "quantize": "millstream.ops.quantize_ops:quantize",
+        "quantize_and_dequantize": "millstream.ops.quantize_and_dequantize_ops:quantize_and_dequantize",
+    })
 
 __all__ = [
     "dequantize",
+    "fake_quant_with_min_max_args",
+    "fake_quant_with_min_max_args_gradient",
+    "fake_quant_with_min_max_vars",
+    "fake_quant_with_min_max_vars_gradient",
+    "fake_quant_with_min_max_vars_per_channel",
+    "fake_quant_with_min_max_vars_per_channel_gradient",
     "quantize",
+    "quantize_and_dequantize",
 ]

@@ -4,29 +4,63 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.random_seed import get_seed as get_seed
-from millstream.core.random_seed import set_random_seed as set_random_seed
-from millstream.ops.random_ops import categorical as categorical
-from millstream.ops.random_ops import multinomial as multinomial
-from millstream.ops.random_ops import random_gamma as gamma
-from millstream.ops.random_ops import random_normal as normal
-from millstream.ops.random_ops import random_poisson as poisson
-from millstream.ops.random_ops import random_shuffle as shuffle
-from millstream.ops.random_ops import random_uniform as uniform
-from millstream.ops.random_ops import stateless_categorical as stateless_categorical
-from millstream.ops.random_ops import stateless_multinomial as stateless_multinomial
-from millstream.ops.random_ops import stateless_normal as stateless_normal
-from millstream.ops.random_ops import stateless_truncated_normal as stateless_truncated_normal
-from millstream.ops.random_ops import stateless_uniform as stateless_uniform
-from millstream.ops.random_ops import truncated_normal as truncated_normal
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v1.random import experimental as experimental
+    from millstream.core.random_seed import get_seed as get_seed
+    from millstream.core.random_seed import set_random_seed as set_random_seed
+    from millstream.ops.candidate_sampling_ops import all_candidate_sampler as all_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import fixed_unigram_candidate_sampler as fixed_unigram_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import learned_unigram_candidate_sampler as learned_unigram_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import log_uniform_candidate_sampler as log_uniform_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import uniform_candidate_sampler as uniform_candidate_sampler
+    from millstream.ops.random_ops import categorical as categorical
+    from millstream.ops.random_ops import multinomial as multinomial
+    from millstream.ops.random_ops import random_gamma as gamma
+    from millstream.ops.random_ops import random_normal as normal
+    from millstream.ops.random_ops import random_poisson as poisson
+    from millstream.ops.random_ops import random_shuffle as shuffle
+    from millstream.ops.random_ops import random_uniform as uniform
+    from millstream.ops.random_ops import truncated_normal as truncated_normal
+    from millstream.ops.stateless_random import stateless_categorical as stateless_categorical
+    from millstream.ops.stateless_random import stateless_multinomial as stateless_multinomial
+    from millstream.ops.stateless_random import stateless_normal as stateless_normal
+    from millstream.ops.stateless_random import stateless_truncated_normal as stateless_truncated_normal
+    from millstream.ops.stateless_random import stateless_uniform as stateless_uniform
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "all_candidate_sampler": "millstream.ops.candidate_sampling_ops:all_candidate_sampler",
+        "categorical": "millstream.ops.random_ops:categorical",
+        "experimental": "millstream._api.v1.random.experimental",
+        "fixed_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:fixed_unigram_candidate_sampler",
+        "gamma": "millstream.ops.random_ops:random_gamma",
+        "get_seed": "millstream.core.random_seed:get_seed",
+        "learned_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:learned_unigram_candidate_sampler",
+        "log_uniform_candidate_sampler": "millstream.ops.candidate_sampling_ops:log_uniform_candidate_sampler",
+        "multinomial": "millstream.ops.random_ops:multinomial",
+        "normal": "millstream.ops.random_ops:random_normal",
+        "poisson": "millstream.ops.random_ops:random_poisson",
+        "set_random_seed": "millstream.core.random_seed:set_random_seed",
+        "shuffle": "millstream.ops.random_ops:random_shuffle",
+        "stateless_categorical": "millstream.ops.stateless_random:stateless_categorical",
+        "stateless_multinomial": "millstream.ops.stateless_random:stateless_multinomial",
+        "stateless_normal": "millstream.ops.stateless_random:stateless_normal",
+        "stateless_truncated_normal": "millstream.ops.stateless_random:stateless_truncated_normal",
+        "stateless_uniform": "millstream.ops.stateless_random:stateless_uniform",
+        "truncated_normal": "millstream.ops.random_ops:truncated_normal",
+        "uniform": "millstream.ops.random_ops:random_uniform",
+        "uniform_candidate_sampler": "millstream.ops.candidate_sampling_ops:uniform_candidate_sampler",
+    })
 
 __all__ = [
+    "all_candidate_sampler",
     "categorical",
+    "experimental",
+    "fixed_unigram_candidate_sampler",
     "gamma",
     "get_seed",
+    "learned_unigram_candidate_sampler",
+    "log_uniform_candidate_sampler",
     "multinomial",
     "normal",
     "poisson",
@@ -39,4 +73,5 @@ __all__ = [
     "stateless_uniform",
     "truncated_normal",
     "uniform",
+    "uniform_candidate_sampler",
 ]

@@ -14,6 +14,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import AddN as AddN
     from millstream.public.raw_ops import AddV2 as AddV2
     from millstream.public.raw_ops import All as All
+    from millstream.public.raw_ops import AllCandidateSampler as AllCandidateSampler
     from millstream.public.raw_ops import Angle as Angle
     from millstream.public.raw_ops import Any as Any
     from millstream.public.raw_ops import ApplyAdaMax as ApplyAdaMax
@@ -73,6 +74,10 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import BroadcastGradientArgs as BroadcastGradientArgs
     from millstream.public.raw_ops import BroadcastTo as BroadcastTo
     from millstream.public.raw_ops import Bucketize as Bucketize
+    from millstream.public.raw_ops import CTCBeamSearchDecoder as CTCBeamSearchDecoder
+    from millstream.public.raw_ops import CTCGreedyDecoder as CTCGreedyDecoder
+    from millstream.public.raw_ops import CTCLoss as CTCLoss
+    from millstream.public.raw_ops import Case as Case
     from millstream.public.raw_ops import Cast as Cast
     from millstream.public.raw_ops import Ceil as Ceil
     from millstream.public.raw_ops import CheckNumerics as CheckNumerics
@@ -80,6 +85,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import ClipByValue as ClipByValue
     from millstream.public.raw_ops import Complex as Complex
     from millstream.public.raw_ops import ComplexAbs as ComplexAbs
+    from millstream.public.raw_ops import ComputeAccidentalHits as ComputeAccidentalHits
     from millstream.public.raw_ops import Concat as Concat
     from millstream.public.raw_ops import ConcatOffset as ConcatOffset
     from millstream.public.raw_ops import ConcatV2 as ConcatV2
@@ -109,13 +115,19 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Diag as Diag
     from millstream.public.raw_ops import DiagPart as DiagPart
     from millstream.public.raw_ops import Digamma as Digamma
+    from millstream.public.raw_ops import Dilation2D as Dilation2D
+    from millstream.public.raw_ops import Dilation2DBackpropFilter as Dilation2DBackpropFilter
+    from millstream.public.raw_ops import Dilation2DBackpropInput as Dilation2DBackpropInput
     from millstream.public.raw_ops import Div as Div
     from millstream.public.raw_ops import DivNoNan as DivNoNan
     from millstream.public.raw_ops import DynamicPartition as DynamicPartition
     from millstream.public.raw_ops import DynamicStitch as DynamicStitch
+    from millstream.public.raw_ops import EagerPyFunc as EagerPyFunc
+    from millstream.public.raw_ops import EditDistance as EditDistance
     from millstream.public.raw_ops import Einsum as Einsum
     from millstream.public.raw_ops import Elu as Elu
     from millstream.public.raw_ops import EluGrad as EluGrad
+    from millstream.public.raw_ops import EmptyTensorList as EmptyTensorList
     from millstream.public.raw_ops import EnsureShape as EnsureShape
     from millstream.public.raw_ops import Equal as Equal
     from millstream.public.raw_ops import Erf as Erf
@@ -124,12 +136,29 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Exp as Exp
     from millstream.public.raw_ops import ExpandDims as ExpandDims
     from millstream.public.raw_ops import Expm1 as Expm1
+    from millstream.public.raw_ops import ExtractVolumePatches as ExtractVolumePatches
+    from millstream.public.raw_ops import FFT as FFT
+    from millstream.public.raw_ops import FFT2D as FFT2D
+    from millstream.public.raw_ops import FFT3D as FFT3D
     from millstream.public.raw_ops import FIFOQueue as FIFOQueue
     from millstream.public.raw_ops import FIFOQueueV2 as FIFOQueueV2
+    from millstream.public.raw_ops import FakeParam as FakeParam
+    from millstream.public.raw_ops import FakeQuantWithMinMaxArgs as FakeQuantWithMinMaxArgs
+    from millstream.public.raw_ops import FakeQuantWithMinMaxArgsGradient as FakeQuantWithMinMaxArgsGradient
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVars as FakeQuantWithMinMaxVars
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVarsGradient as FakeQuantWithMinMaxVarsGradient
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVarsPerChannel as FakeQuantWithMinMaxVarsPerChannel
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVarsPerChannelGradient as FakeQuantWithMinMaxVarsPerChannelGradient
     from millstream.public.raw_ops import Fill as Fill
+    from millstream.public.raw_ops import Fingerprint as Fingerprint
+    from millstream.public.raw_ops import FixedUnigramCandidateSampler as FixedUnigramCandidateSampler
     from millstream.public.raw_ops import Floor as Floor
     from millstream.public.raw_ops import FloorDiv as FloorDiv
     from millstream.public.raw_ops import FloorMod as FloorMod
+    from millstream.public.raw_ops import FractionalAvgPool as FractionalAvgPool
+    from millstream.public.raw_ops import FractionalAvgPoolGrad as FractionalAvgPoolGrad
+    from millstream.public.raw_ops import FractionalMaxPool as FractionalMaxPool
+    from millstream.public.raw_ops import FractionalMaxPoolGrad as FractionalMaxPoolGrad
     from millstream.public.raw_ops import FusedBatchNorm as FusedBatchNorm
     from millstream.public.raw_ops import FusedBatchNormGrad as FusedBatchNormGrad
     from millstream.public.raw_ops import FusedBatchNormGradV2 as FusedBatchNormGradV2
@@ -144,8 +173,12 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import GuaranteeConst as GuaranteeConst
     from millstream.public.raw_ops import HistogramFixedWidth as HistogramFixedWidth
     from millstream.public.raw_ops import HistogramSummary as HistogramSummary
+    from millstream.public.raw_ops import IFFT as IFFT
+    from millstream.public.raw_ops import IFFT2D as IFFT2D
+    from millstream.public.raw_ops import IFFT3D as IFFT3D
     from millstream.public.raw_ops import Identity as Identity
     from millstream.public.raw_ops import IdentityN as IdentityN
+    from millstream.public.raw_ops import If as If
     from millstream.public.raw_ops import Igamma as Igamma
     from millstream.public.raw_ops import IgammaGradA as IgammaGradA
     from millstream.public.raw_ops import Igammac as Igammac
@@ -166,6 +199,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import LRNGrad as LRNGrad
     from millstream.public.raw_ops import LeakyRelu as LeakyRelu
     from millstream.public.raw_ops import LeakyReluGrad as LeakyReluGrad
+    from millstream.public.raw_ops import LearnedUnigramCandidateSampler as LearnedUnigramCandidateSampler
     from millstream.public.raw_ops import LeftShift as LeftShift
     from millstream.public.raw_ops import Less as Less
     from millstream.public.raw_ops import LessEqual as LessEqual
@@ -176,6 +210,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Log1p as Log1p
     from millstream.public.raw_ops import LogMatrixDeterminant as LogMatrixDeterminant
     from millstream.public.raw_ops import LogSoftmax as LogSoftmax
+    from millstream.public.raw_ops import LogUniformCandidateSampler as LogUniformCandidateSampler
     from millstream.public.raw_ops import LogicalAnd as LogicalAnd
     from millstream.public.raw_ops import LogicalNot as LogicalNot
     from millstream.public.raw_ops import LogicalOr as LogicalOr
@@ -224,6 +259,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Neg as Neg
     from millstream.public.raw_ops import NextAfter as NextAfter
     from millstream.public.raw_ops import NoOp as NoOp
+    from millstream.public.raw_ops import NonDeterministicInts as NonDeterministicInts
     from millstream.public.raw_ops import NotEqual as NotEqual
     from millstream.public.raw_ops import OneHot as OneHot
     from millstream.public.raw_ops import OnesLike as OnesLike
@@ -234,6 +270,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import PaddingFIFOQueueV2 as PaddingFIFOQueueV2
     from millstream.public.raw_ops import ParallelConcat as ParallelConcat
     from millstream.public.raw_ops import ParallelDynamicStitch as ParallelDynamicStitch
+    from millstream.public.raw_ops import PartitionedCall as PartitionedCall
     from millstream.public.raw_ops import Placeholder as Placeholder
     from millstream.public.raw_ops import PlaceholderWithDefault as PlaceholderWithDefault
     from millstream.public.raw_ops import Polygamma as Polygamma
@@ -248,6 +285,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import PyFunc as PyFunc
     from millstream.public.raw_ops import PyFuncStateless as PyFuncStateless
     from millstream.public.raw_ops import Qr as Qr
+    from millstream.public.raw_ops import QuantizeAndDequantizeV2 as QuantizeAndDequantizeV2
+    from millstream.public.raw_ops import QuantizeAndDequantizeV3 as QuantizeAndDequantizeV3
     from millstream.public.raw_ops import QuantizeV2 as QuantizeV2
     from millstream.public.raw_ops import QueueClose as QueueClose
     from millstream.public.raw_ops import QueueCloseV2 as QueueCloseV2
@@ -338,6 +377,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import ReverseV2 as ReverseV2
     from millstream.public.raw_ops import RightShift as RightShift
     from millstream.public.raw_ops import Rint as Rint
+    from millstream.public.raw_ops import RngSkip as RngSkip
     from millstream.public.raw_ops import Roll as Roll
     from millstream.public.raw_ops import Round as Round
     from millstream.public.raw_ops import Rsqrt as Rsqrt
@@ -395,7 +435,10 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import SparseApplyProximalAdagrad as SparseApplyProximalAdagrad
     from millstream.public.raw_ops import SparseApplyProximalGradientDescent as SparseApplyProximalGradientDescent
     from millstream.public.raw_ops import SparseApplyRMSProp as SparseApplyRMSProp
+    from millstream.public.raw_ops import SparseFillEmptyRows as SparseFillEmptyRows
+    from millstream.public.raw_ops import SparseFillEmptyRowsGrad as SparseFillEmptyRowsGrad
     from millstream.public.raw_ops import SparseMatMul as SparseMatMul
+    from millstream.public.raw_ops import SparseReshape as SparseReshape
     from millstream.public.raw_ops import SparseSegmentMean as SparseSegmentMean
     from millstream.public.raw_ops import SparseSegmentMeanGrad as SparseSegmentMeanGrad
     from millstream.public.raw_ops import SparseSegmentMeanWithNumSegments as SparseSegmentMeanWithNumSegments
@@ -405,6 +448,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import SparseSegmentSum as SparseSegmentSum
     from millstream.public.raw_ops import SparseSegmentSumWithNumSegments as SparseSegmentSumWithNumSegments
     from millstream.public.raw_ops import SparseSoftmaxCrossEntropyWithLogits as SparseSoftmaxCrossEntropyWithLogits
+    from millstream.public.raw_ops import SparseToDense as SparseToDense
     from millstream.public.raw_ops import Split as Split
     from millstream.public.raw_ops import SplitV as SplitV
     from millstream.public.raw_ops import Sqrt as Sqrt
@@ -412,11 +456,20 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Square as Square
     from millstream.public.raw_ops import SquaredDifference as SquaredDifference
     from millstream.public.raw_ops import Squeeze as Squeeze
+    from millstream.public.raw_ops import StatefulPartitionedCall as StatefulPartitionedCall
+    from millstream.public.raw_ops import StatefulRandomBinomial as StatefulRandomBinomial
+    from millstream.public.raw_ops import StatefulStandardNormalV2 as StatefulStandardNormalV2
+    from millstream.public.raw_ops import StatefulTruncatedNormal as StatefulTruncatedNormal
+    from millstream.public.raw_ops import StatefulUniform as StatefulUniform
+    from millstream.public.raw_ops import StatefulUniformFullInt as StatefulUniformFullInt
+    from millstream.public.raw_ops import StatefulUniformInt as StatefulUniformInt
+    from millstream.public.raw_ops import StatelessIf as StatelessIf
     from millstream.public.raw_ops import StatelessMultinomial as StatelessMultinomial
     from millstream.public.raw_ops import StatelessRandomNormal as StatelessRandomNormal
     from millstream.public.raw_ops import StatelessRandomUniform as StatelessRandomUniform
     from millstream.public.raw_ops import StatelessRandomUniformInt as StatelessRandomUniformInt
     from millstream.public.raw_ops import StatelessTruncatedNormal as StatelessTruncatedNormal
+    from millstream.public.raw_ops import StatelessWhile as StatelessWhile
     from millstream.public.raw_ops import StopGradient as StopGradient
     from millstream.public.raw_ops import StridedSlice as StridedSlice
     from millstream.public.raw_ops import StridedSliceAssign as StridedSliceAssign
@@ -431,19 +484,26 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Tan as Tan
     from millstream.public.raw_ops import Tanh as Tanh
     from millstream.public.raw_ops import TanhGrad as TanhGrad
+    from millstream.public.raw_ops import TensorListPopBack as TensorListPopBack
+    from millstream.public.raw_ops import TensorListPushBack as TensorListPushBack
     from millstream.public.raw_ops import TensorScatterAdd as TensorScatterAdd
     from millstream.public.raw_ops import TensorScatterSub as TensorScatterSub
     from millstream.public.raw_ops import TensorScatterUpdate as TensorScatterUpdate
     from millstream.public.raw_ops import TensorStridedSliceUpdate as TensorStridedSliceUpdate
     from millstream.public.raw_ops import TensorSummary as TensorSummary
     from millstream.public.raw_ops import TensorSummaryV2 as TensorSummaryV2
+    from millstream.public.raw_ops import ThreadUnsafeUnigramCandidateSampler as ThreadUnsafeUnigramCandidateSampler
     from millstream.public.raw_ops import Tile as Tile
+    from millstream.public.raw_ops import Timestamp as Timestamp
     from millstream.public.raw_ops import TopK as TopK
     from millstream.public.raw_ops import TopKV2 as TopKV2
     from millstream.public.raw_ops import Transpose as Transpose
+    from millstream.public.raw_ops import TridiagonalMatMul as TridiagonalMatMul
+    from millstream.public.raw_ops import TridiagonalSolve as TridiagonalSolve
     from millstream.public.raw_ops import TruncateDiv as TruncateDiv
     from millstream.public.raw_ops import TruncateMod as TruncateMod
     from millstream.public.raw_ops import TruncatedNormal as TruncatedNormal
+    from millstream.public.raw_ops import UniformCandidateSampler as UniformCandidateSampler
     from millstream.public.raw_ops import Unique as Unique
     from millstream.public.raw_ops import UniqueWithCounts as UniqueWithCounts
     from millstream.public.raw_ops import Unpack as Unpack
@@ -459,6 +519,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import VariableShape as VariableShape
     from millstream.public.raw_ops import VariableV2 as VariableV2
     from millstream.public.raw_ops import Where as Where
+    from millstream.public.raw_ops import While as While
     from millstream.public.raw_ops import Xdivy as Xdivy
     from millstream.public.raw_ops import Xlogy as Xlogy
     from millstream.public.raw_ops import ZerosLike as ZerosLike
@@ -473,6 +534,7 @@ else:
         "AddN": "millstream.public.raw_ops:AddN",
         "AddV2": "millstream.public.raw_ops:AddV2",
         "All": "millstream.public.raw_ops:All",
+        "AllCandidateSampler": "millstream.public.raw_ops:AllCandidateSampler",
         "Angle": "millstream.public.raw_ops:Angle",
         "Any": "millstream.public.raw_ops:Any",
         "ApplyAdaMax": "millstream.public.raw_ops:ApplyAdaMax",
@@ -532,6 +594,10 @@ else:
         "BroadcastGradientArgs": "millstream.public.raw_ops:BroadcastGradientArgs",
         "BroadcastTo": "millstream.public.raw_ops:BroadcastTo",
         "Bucketize": "millstream.public.raw_ops:Bucketize",
+        "CTCBeamSearchDecoder": "millstream.public.raw_ops:CTCBeamSearchDecoder",
+        "CTCGreedyDecoder": "millstream.public.raw_ops:CTCGreedyDecoder",
+        "CTCLoss": "millstream.public.raw_ops:CTCLoss",
+        "Case": "millstream.public.raw_ops:Case",
         "Cast": "millstream.public.raw_ops:Cast",
         "Ceil": "millstream.public.raw_ops:Ceil",
         "CheckNumerics": "millstream.public.raw_ops:CheckNumerics",
@@ -539,6 +605,7 @@ else:
         "ClipByValue": "millstream.public.raw_ops:ClipByValue",
         "Complex": "millstream.public.raw_ops:Complex",
         "ComplexAbs": "millstream.public.raw_ops:ComplexAbs",
+        "ComputeAccidentalHits": "millstream.public.raw_ops:ComputeAccidentalHits",
         "Concat": "millstream.public.raw_ops:Concat",
         "ConcatOffset": "millstream.public.raw_ops:ConcatOffset",
         "ConcatV2": "millstream.public.raw_ops:ConcatV2",
@@ -568,13 +635,19 @@ else:
         "Diag": "millstream.public.raw_ops:Diag",
         "DiagPart": "millstream.public.raw_ops:DiagPart",
         "Digamma": "millstream.public.raw_ops:Digamma",
+        "Dilation2D": "millstream.public.raw_ops:Dilation2D",
+        "Dilation2DBackpropFilter": "millstream.public.raw_ops:Dilation2DBackpropFilter",
+        "Dilation2DBackpropInput": "millstream.public.raw_ops:Dilation2DBackpropInput",
         "Div": "millstream.public.raw_ops:Div",
         "DivNoNan": "millstream.public.raw_ops:DivNoNan",
         "DynamicPartition": "millstream.public.raw_ops:DynamicPartition",
         "DynamicStitch": "millstream.public.raw_ops:DynamicStitch",
+        "EagerPyFunc": "millstream.public.raw_ops:EagerPyFunc",
+        "EditDistance": "millstream.public.raw_ops:EditDistance",
         "Einsum": "millstream.public.raw_ops:Einsum",
         "Elu": "millstream.public.raw_ops:Elu",
         "EluGrad": "millstream.public.raw_ops:EluGrad",
+        "EmptyTensorList": "millstream.public.raw_ops:EmptyTensorList",
         "EnsureShape": "millstream.public.raw_ops:EnsureShape",
         "Equal": "millstream.public.raw_ops:Equal",
         "Erf": "millstream.public.raw_ops:Erf",
@@ -583,12 +656,29 @@ else:
         "Exp": "millstream.public.raw_ops:Exp",
         "ExpandDims": "millstream.public.raw_ops:ExpandDims",
         "Expm1": "millstream.public.raw_ops:Expm1",
+        "ExtractVolumePatches": "millstream.public.raw_ops:ExtractVolumePatches",
+        "FFT": "millstream.public.raw_ops:FFT",
+        "FFT2D": "millstream.public.raw_ops:FFT2D",
+        "FFT3D": "millstream.public.raw_ops:FFT3D",
         "FIFOQueue": "millstream.public.raw_ops:FIFOQueue",
         "FIFOQueueV2": "millstream.public.raw_ops:FIFOQueueV2",
+        "FakeParam": "millstream.public.raw_ops:FakeParam",
+        "FakeQuantWithMinMaxArgs": "millstream.public.raw_ops:FakeQuantWithMinMaxArgs",
+        "FakeQuantWithMinMaxArgsGradient": "millstream.public.raw_ops:FakeQuantWithMinMaxArgsGradient",
+        "FakeQuantWithMinMaxVars": "millstream.public.raw_ops:FakeQuantWithMinMaxVars",
+        "FakeQuantWithMinMaxVarsGradient": "millstream.public.raw_ops:FakeQuantWithMinMaxVarsGradient",
+        "FakeQuantWithMinMaxVarsPerChannel": "millstream.public.raw_ops:FakeQuantWithMinMaxVarsPerChannel",
+        "FakeQuantWithMinMaxVarsPerChannelGradient": "millstream.public.raw_ops:FakeQuantWithMinMaxVarsPerChannelGradient",
         "Fill": "millstream.public.raw_ops:Fill",
+        "Fingerprint": "millstream.public.raw_ops:Fingerprint",
+        "FixedUnigramCandidateSampler": "millstream.public.raw_ops:FixedUnigramCandidateSampler",
         "Floor": "millstream.public.raw_ops:Floor",
         "FloorDiv": "millstream.public.raw_ops:FloorDiv",
         "FloorMod": "millstream.public.raw_ops:FloorMod",
+        "FractionalAvgPool": "millstream.public.raw_ops:FractionalAvgPool",
+        "FractionalAvgPoolGrad": "millstream.public.raw_ops:FractionalAvgPoolGrad",
+        "FractionalMaxPool": "millstream.public.raw_ops:FractionalMaxPool",
+        "FractionalMaxPoolGrad": "millstream.public.raw_ops:FractionalMaxPoolGrad",
         "FusedBatchNorm": "millstream.public.raw_ops:FusedBatchNorm",
         "FusedBatchNormGrad": "millstream.public.raw_ops:FusedBatchNormGrad",
         "FusedBatchNormGradV2": "millstream.public.raw_ops:FusedBatchNormGradV2",
@@ -603,8 +693,12 @@ else:
         "GuaranteeConst": "millstream.public.raw_ops:GuaranteeConst",
         "HistogramFixedWidth": "millstream.public.raw_ops:HistogramFixedWidth",
         "HistogramSummary": "millstream.public.raw_ops:HistogramSummary",
+        "IFFT": "millstream.public.raw_ops:IFFT",
+        "IFFT2D": "millstream.public.raw_ops:IFFT2D",
+        "IFFT3D": "millstream.public.raw_ops:IFFT3D",
         "Identity": "millstream.public.raw_ops:Identity",
         "IdentityN": "millstream.public.raw_ops:IdentityN",
+        "If": "millstream.public.raw_ops:If",
         "Igamma": "millstream.public.raw_ops:Igamma",
         "IgammaGradA": "millstream.public.raw_ops:IgammaGradA",
         "Igammac": "millstream.public.raw_ops:Igammac",
@@ -625,6 +719,7 @@ else:
         "LRNGrad": "millstream.public.raw_ops:LRNGrad",
         "LeakyRelu": "millstream.public.raw_ops:LeakyRelu",
         "LeakyReluGrad": "millstream.public.raw_ops:LeakyReluGrad",
+        "LearnedUnigramCandidateSampler": "millstream.public.raw_ops:LearnedUnigramCandidateSampler",
         "LeftShift": "millstream.public.raw_ops:LeftShift",
         "Less": "millstream.public.raw_ops:Less",
         "LessEqual": "millstream.public.raw_ops:LessEqual",
@@ -635,6 +730,7 @@ else:
         "Log1p": "millstream.public.raw_ops:Log1p",
         "LogMatrixDeterminant": "millstream.public.raw_ops:LogMatrixDeterminant",
         "LogSoftmax": "millstream.public.raw_ops:LogSoftmax",
+        "LogUniformCandidateSampler": "millstream.public.raw_ops:LogUniformCandidateSampler",
         "LogicalAnd": "millstream.public.raw_ops:LogicalAnd",
         "LogicalNot": "millstream.public.raw_ops:LogicalNot",
         "LogicalOr": "millstream.public.raw_ops:LogicalOr",
@@ -683,6 +779,7 @@ else:
         "Neg": "millstream.public.raw_ops:Neg",
         "NextAfter": "millstream.public.raw_ops:NextAfter",
         "NoOp": "millstream.public.raw_ops:NoOp",
+        "NonDeterministicInts": "millstream.public.raw_ops:NonDeterministicInts",
         "NotEqual": "millstream.public.raw_ops:NotEqual",
         "OneHot": "millstream.public.raw_ops:OneHot",
         "OnesLike": "millstream.public.raw_ops:OnesLike",
@@ -693,6 +790,7 @@ else:
         "PaddingFIFOQueueV2": "millstream.public.raw_ops:PaddingFIFOQueueV2",
         "ParallelConcat": "millstream.public.raw_ops:ParallelConcat",
         "ParallelDynamicStitch": "millstream.public.raw_ops:ParallelDynamicStitch",
+        "PartitionedCall": "millstream.public.raw_ops:PartitionedCall",
         "Placeholder": "millstream.public.raw_ops:Placeholder",
         "PlaceholderWithDefault": "millstream.public.raw_ops:PlaceholderWithDefault",
         "Polygamma": "millstream.public.raw_ops:Polygamma",
@@ -707,6 +805,8 @@ else:
         "PyFunc": "millstream.public.raw_ops:PyFunc",
         "PyFuncStateless": "millstream.public.raw_ops:PyFuncStateless",
         "Qr": "millstream.public.raw_ops:Qr",
+        "QuantizeAndDequantizeV2": "millstream.public.raw_ops:QuantizeAndDequantizeV2",
+        "QuantizeAndDequantizeV3": "millstream.public.raw_ops:QuantizeAndDequantizeV3",
         "QuantizeV2": "millstream.public.raw_ops:QuantizeV2",
         "QueueClose": "millstream.public.raw_ops:QueueClose",
         "QueueCloseV2": "millstream.public.raw_ops:QueueCloseV2",
@@ -797,6 +897,7 @@ else:
         "ReverseV2": "millstream.public.raw_ops:ReverseV2",
         "RightShift": "millstream.public.raw_ops:RightShift",
         "Rint": "millstream.public.raw_ops:Rint",
+        "RngSkip": "millstream.public.raw_ops:RngSkip",
         "Roll": "millstream.public.raw_ops:Roll",
         "Round": "millstream.public.raw_ops:Round",
         "Rsqrt": "millstream.public.raw_ops:Rsqrt",
@@ -854,7 +955,10 @@ else:
         "SparseApplyProximalAdagrad": "millstream.public.raw_ops:SparseApplyProximalAdagrad",
         "SparseApplyProximalGradientDescent": "millstream.public.raw_ops:SparseApplyProximalGradientDescent",
         "SparseApplyRMSProp": "millstream.public.raw_ops:SparseApplyRMSProp",
+        "SparseFillEmptyRows": "millstream.public.raw_ops:SparseFillEmptyRows",
+        "SparseFillEmptyRowsGrad": "millstream.public.raw_ops:SparseFillEmptyRowsGrad",
         "SparseMatMul": "millstream.public.raw_ops:SparseMatMul",
+        "SparseReshape": "millstream.public.raw_ops:SparseReshape",
         "SparseSegmentMean": "millstream.public.raw_ops:SparseSegmentMean",
         "SparseSegmentMeanGrad": "millstream.public.raw_ops:SparseSegmentMeanGrad",
         "SparseSegmentMeanWithNumSegments": "millstream.public.raw_ops:SparseSegmentMeanWithNumSegments",
@@ -864,6 +968,7 @@ else:
         "SparseSegmentSum": "millstream.public.raw_ops:SparseSegmentSum",
         "SparseSegmentSumWithNumSegments": "millstream.public.raw_ops:SparseSegmentSumWithNumSegments",
         "SparseSoftmaxCrossEntropyWithLogits": "millstream.public.raw_ops:SparseSoftmaxCrossEntropyWithLogits",
+        "SparseToDense": "millstream.public.raw_ops:SparseToDense",
         "Split": "millstream.public.raw_ops:Split",
         "SplitV": "millstream.public.raw_ops:SplitV",
         "Sqrt": "millstream.public.raw_ops:Sqrt",
@@ -871,11 +976,20 @@ else:
         "Square": "millstream.public.raw_ops:Square",
         "SquaredDifference": "millstream.public.raw_ops:SquaredDifference",
         "Squeeze": "millstream.public.raw_ops:Squeeze",
+        "StatefulPartitionedCall": "millstream.public.raw_ops:StatefulPartitionedCall",
+        "StatefulRandomBinomial": "millstream.public.raw_ops:StatefulRandomBinomial",
+        "StatefulStandardNormalV2": "millstream.public.raw_ops:StatefulStandardNormalV2",
+        "StatefulTruncatedNormal": "millstream.public.raw_ops:StatefulTruncatedNormal",
+        "StatefulUniform": "millstream.public.raw_ops:StatefulUniform",
+        "StatefulUniformFullInt": "millstream.public.raw_ops:StatefulUniformFullInt",
+        "StatefulUniformInt": "millstream.public.raw_ops:StatefulUniformInt",
+        "StatelessIf": "millstream.public.raw_ops:StatelessIf",
         "StatelessMultinomial": "millstream.public.raw_ops:StatelessMultinomial",
         "StatelessRandomNormal": "millstream.public.raw_ops:StatelessRandomNormal",
         "StatelessRandomUniform": "millstream.public.raw_ops:StatelessRandomUniform",
         "StatelessRandomUniformInt": "millstream.public.raw_ops:StatelessRandomUniformInt",
         "StatelessTruncatedNormal": "millstream.public.raw_ops:StatelessTruncatedNormal",
+        "StatelessWhile": "millstream.public.raw_ops:StatelessWhile",
         "StopGradient": "millstream.public.raw_ops:StopGradient",
         "StridedSlice": "millstream.public.raw_ops:StridedSlice",
         "StridedSliceAssign": "millstream.public.raw_ops:StridedSliceAssign",
@@ -890,19 +1004,26 @@ else:
         "Tan": "millstream.public.raw_ops:Tan",
         "Tanh": "millstream.public.raw_ops:Tanh",
         "TanhGrad": "millstream.public.raw_ops:TanhGrad",
+        "TensorListPopBack": "millstream.public.raw_ops:TensorListPopBack",
+        "TensorListPushBack": "millstream.public.raw_ops:TensorListPushBack",
         "TensorScatterAdd": "millstream.public.raw_ops:TensorScatterAdd",
         "TensorScatterSub": "millstream.public.raw_ops:TensorScatterSub",
         "TensorScatterUpdate": "millstream.public.raw_ops:TensorScatterUpdate",
         "TensorStridedSliceUpdate": "millstream.public.raw_ops:TensorStridedSliceUpdate",
         "TensorSummary": "millstream.public.raw_ops:TensorSummary",
         "TensorSummaryV2": "millstream.public.raw_ops:TensorSummaryV2",
+        "ThreadUnsafeUnigramCandidateSampler": "millstream.public.raw_ops:ThreadUnsafeUnigramCandidateSampler",
         "Tile": "millstream.public.raw_ops:Tile",
+        "Timestamp": "millstream.public.raw_ops:Timestamp",
         "TopK": "millstream.public.raw_ops:TopK",
         "TopKV2": "millstream.public.raw_ops:TopKV2",
         "Transpose": "millstream.public.raw_ops:Transpose",
+        "TridiagonalMatMul": "millstream.public.raw_ops:TridiagonalMatMul",
+        "TridiagonalSolve": "millstream.public.raw_ops:TridiagonalSolve",
         "TruncateDiv": "millstream.public.raw_ops:TruncateDiv",
         "TruncateMod": "millstream.public.raw_ops:TruncateMod",
         "TruncatedNormal": "millstream.public.raw_ops:TruncatedNormal",
+        "UniformCandidateSampler": "millstream.public.raw_ops:UniformCandidateSampler",
         "Unique": "millstream.public.raw_ops:Unique",
         "UniqueWithCounts": "millstream.public.raw_ops:UniqueWithCounts",
         "Unpack": "millstream.public.raw_ops:Unpack",
@@ -918,6 +1039,7 @@ else:
         "VariableShape": "millstream.public.raw_ops:VariableShape",
         "VariableV2": "millstream.public.raw_ops:VariableV2",
         "Where": "millstream.public.raw_ops:Where",
+        "While": "millstream.public.raw_ops:While",
         "Xdivy": "millstream.public.raw_ops:Xdivy",
         "Xlogy": "millstream.public.raw_ops:Xlogy",
         "ZerosLike": "millstream.public.raw_ops:ZerosLike",
@@ -933,6 +1055,7 @@ __all__ = [
     "AddN",
     "AddV2",
     "All",
+    "AllCandidateSampler",
     "Angle",
     "Any",
     "ApplyAdaMax",
@@ -992,6 +1115,10 @@ __all__ = [
     "BroadcastGradientArgs",
     "BroadcastTo",
     "Bucketize",
+    "CTCBeamSearchDecoder",
+    "CTCGreedyDecoder",
+    "CTCLoss",
+    "Case",
     "Cast",
     "Ceil",
     "CheckNumerics",
@@ -999,6 +1126,7 @@ __all__ = [
     "ClipByValue",
     "Complex",
     "ComplexAbs",
+    "ComputeAccidentalHits",
     "Concat",
     "ConcatOffset",
     "ConcatV2",
@@ -1028,13 +1156,19 @@ __all__ = [
     "Diag",
     "DiagPart",
     "Digamma",
+    "Dilation2D",
+    "Dilation2DBackpropFilter",
+    "Dilation2DBackpropInput",
     "Div",
     "DivNoNan",
     "DynamicPartition",
     "DynamicStitch",
+    "EagerPyFunc",
+    "EditDistance",
     "Einsum",
     "Elu",
     "EluGrad",
+    "EmptyTensorList",
     "EnsureShape",
     "Equal",
     "Erf",
@@ -1043,12 +1177,29 @@ __all__ = [
     "Exp",
     "ExpandDims",
     "Expm1",
+    "ExtractVolumePatches",
+    "FFT",
+    "FFT2D",
+    "FFT3D",
     "FIFOQueue",
     "FIFOQueueV2",
+    "FakeParam",
+    "FakeQuantWithMinMaxArgs",
+    "FakeQuantWithMinMaxArgsGradient",
+    "FakeQuantWithMinMaxVars",
+    "FakeQuantWithMinMaxVarsGradient",
+    "FakeQuantWithMinMaxVarsPerChannel",
+    "FakeQuantWithMinMaxVarsPerChannelGradient",
     "Fill",
+    "Fingerprint",
+    "FixedUnigramCandidateSampler",
     "Floor",
     "FloorDiv",
     "FloorMod",
+    "FractionalAvgPool",
+    "FractionalAvgPoolGrad",
+    "FractionalMaxPool",
+    "FractionalMaxPoolGrad",
     "FusedBatchNorm",
     "FusedBatchNormGrad",
     "FusedBatchNormGradV2",
@@ -1063,8 +1214,12 @@ __all__ = [
     "GuaranteeConst",
     "HistogramFixedWidth",
     "HistogramSummary",
+    "IFFT",
+    "IFFT2D",
+    "IFFT3D",
     "Identity",
     "IdentityN",
+    "If",
     "Igamma",
     "IgammaGradA",
     "Igammac",
@@ -1085,6 +1240,7 @@ __all__ = [
     "LRNGrad",
     "LeakyRelu",
     "LeakyReluGrad",
+    "LearnedUnigramCandidateSampler",
     "LeftShift",
     "Less",
     "LessEqual",
@@ -1095,6 +1251,7 @@ __all__ = [
     "Log1p",
     "LogMatrixDeterminant",
     "LogSoftmax",
+    "LogUniformCandidateSampler",
     "LogicalAnd",
     "LogicalNot",
     "LogicalOr",
@@ -1143,6 +1300,7 @@ __all__ = [
     "Neg",
     "NextAfter",
     "NoOp",
+    "NonDeterministicInts",
     "NotEqual",
     "OneHot",
     "OnesLike",
@@ -1153,6 +1311,7 @@ __all__ = [
     "PaddingFIFOQueueV2",
     "ParallelConcat",
     "ParallelDynamicStitch",
+    "PartitionedCall",
     "Placeholder",
     "PlaceholderWithDefault",
     "Polygamma",
@@ -1167,6 +1326,8 @@ __all__ = [
     "PyFunc",
     "PyFuncStateless",
     "Qr",
+    "QuantizeAndDequantizeV2",
+    "QuantizeAndDequantizeV3",
     "QuantizeV2",
     "QueueClose",
     "QueueCloseV2",
@@ -1257,6 +1418,7 @@ __all__ = [
     "ReverseV2",
     "RightShift",
     "Rint",
+    "RngSkip",
     "Roll",
     "Round",
     "Rsqrt",
@@ -1314,7 +1476,10 @@ __all__ = [
     "SparseApplyProximalAdagrad",
     "SparseApplyProximalGradientDescent",
     "SparseApplyRMSProp",
+    "SparseFillEmptyRows",
+    "SparseFillEmptyRowsGrad",
     "SparseMatMul",
+    "SparseReshape",
     "SparseSegmentMean",
     "SparseSegmentMeanGrad",
     "SparseSegmentMeanWithNumSegments",
@@ -1324,6 +1489,7 @@ __all__ = [
     "SparseSegmentSum",
     "SparseSegmentSumWithNumSegments",
     "SparseSoftmaxCrossEntropyWithLogits",
+    "SparseToDense",
     "Split",
     "SplitV",
     "Sqrt",
@@ -1331,11 +1497,20 @@ __all__ = [
     "Square",
     "SquaredDifference",
     "Squeeze",
+    "StatefulPartitionedCall",
+    "StatefulRandomBinomial",
+    "StatefulStandardNormalV2",
+    "StatefulTruncatedNormal",
+    "StatefulUniform",
+    "StatefulUniformFullInt",
+    "StatefulUniformInt",
+    "StatelessIf",
     "StatelessMultinomial",
     "StatelessRandomNormal",
     "StatelessRandomUniform",
     "StatelessRandomUniformInt",
     "StatelessTruncatedNormal",
+    "StatelessWhile",
     "StopGradient",
     "StridedSlice",
     "StridedSliceAssign",
@@ -1350,19 +1525,26 @@ __all__ = [
     "Tan",
     "Tanh",
     "TanhGrad",
+    "TensorListPopBack",
+    "TensorListPushBack",
     "TensorScatterAdd",
     "TensorScatterSub",
     "TensorScatterUpdate",
     "TensorStridedSliceUpdate",
     "TensorSummary",
     "TensorSummaryV2",
+    "ThreadUnsafeUnigramCandidateSampler",
     "Tile",
+    "Timestamp",
     "TopK",
     "TopKV2",
     "Transpose",
+    "TridiagonalMatMul",
+    "TridiagonalSolve",
     "TruncateDiv",
     "TruncateMod",
     "TruncatedNormal",
+    "UniformCandidateSampler",
     "Unique",
     "UniqueWithCounts",
     "Unpack",
@@ -1378,6 +1560,7 @@ __all__ = [
     "VariableShape",
     "VariableV2",
     "Where",
+    "While",
     "Xdivy",
     "Xlogy",
     "ZerosLike",

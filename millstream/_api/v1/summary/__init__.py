@@ -4,14 +4,6 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.summary.summary import audio as audio
-from millstream.summary.summary import histogram as histogram
-from millstream.summary.summary import image as image
-from millstream.summary.summary import merge as merge
-from millstream.summary.summary import merge_all as merge_all
-from millstream.summary.summary import scalar as scalar
-from millstream.summary.summary import tensor_summary as tensor_summary
-from millstream.summary.summary import text as text
 
 if _typing.TYPE_CHECKING:
     from millstream.io.proto import Event as Event
@@ -19,6 +11,14 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import Summary as Summary
     from millstream.io.proto import SummaryDescription as SummaryDescription
     from millstream.io.proto import TaggedRunMetadata as TaggedRunMetadata
+    from millstream.summary.summary import audio as audio
+    from millstream.summary.summary import histogram as histogram
+    from millstream.summary.summary import image as image
+    from millstream.summary.summary import merge as merge
+    from millstream.summary.summary import merge_all as merge_all
+    from millstream.summary.summary import scalar as scalar
+    from millstream.summary.summary import tensor_summary as tensor_summary
+    from millstream.summary.summary import text as text
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "Event": "millstream.io.proto:Event",
@@ -26,6 +26,14 @@ else:
         "Summary": "millstream.io.proto:Summary",
         "SummaryDescription": "millstream.io.proto:SummaryDescription",
         "TaggedRunMetadata": "millstream.io.proto:TaggedRunMetadata",
+        "audio": "millstream.summary.summary:audio",
+        "histogram": "millstream.summary.summary:histogram",
+        "image": "millstream.summary.summary:image",
+        "merge": "millstream.summary.summary:merge",
+        "merge_all": "millstream.summary.summary:merge_all",
+        "scalar": "millstream.summary.summary:scalar",
+        "tensor_summary": "millstream.summary.summary:tensor_summary",
+        "text": "millstream.summary.summary:text",
     })
 
 __all__ = [

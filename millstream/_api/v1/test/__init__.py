@@ -4,25 +4,43 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.test.gradient_checker import compute_gradient as compute_gradient
-from millstream.test.gradient_checker import compute_gradient_error as compute_gradient_error
-from millstream.test.helpers import Benchmark as Benchmark
-from millstream.test.helpers import StubOutForTesting as StubOutForTesting
-from millstream.test.helpers import assert_equal_graph_def as assert_equal_graph_def
-from millstream.test.helpers import benchmark_config as benchmark_config
-from millstream.test.helpers import create_local_cluster as create_local_cluster
-from millstream.test.helpers import get_temp_dir as get_temp_dir
-from millstream.test.helpers import gpu_device_name as gpu_device_name
-from millstream.test.helpers import is_built_with_cuda as is_built_with_cuda
-from millstream.test.helpers import is_built_with_gpu_support as is_built_with_gpu_support
-from millstream.test.helpers import is_built_with_rocm as is_built_with_rocm
-from millstream.test.helpers import is_gpu_available as is_gpu_available
-from millstream.test.helpers import main as main
-from millstream.test.helpers import test_src_dir_path as test_src_dir_path
-from millstream.test.test_case import TestCase as TestCase
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.test.benchmark import Benchmark as Benchmark
+    from millstream.test.gradient_checker import compute_gradient as compute_gradient
+    from millstream.test.gradient_checker import compute_gradient_error as compute_gradient_error
+    from millstream.test.helpers import StubOutForTesting as StubOutForTesting
+    from millstream.test.helpers import assert_equal_graph_def as assert_equal_graph_def
+    from millstream.test.helpers import benchmark_config as benchmark_config
+    from millstream.test.helpers import create_local_cluster as create_local_cluster
+    from millstream.test.helpers import get_temp_dir as get_temp_dir
+    from millstream.test.helpers import gpu_device_name as gpu_device_name
+    from millstream.test.helpers import is_built_with_cuda as is_built_with_cuda
+    from millstream.test.helpers import is_built_with_gpu_support as is_built_with_gpu_support
+    from millstream.test.helpers import is_built_with_rocm as is_built_with_rocm
+    from millstream.test.helpers import is_gpu_available as is_gpu_available
+    from millstream.test.helpers import main as main
+    from millstream.test.helpers import test_src_dir_path as test_src_dir_path
+    from millstream.test.test_case import TestCase as TestCase
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Benchmark": "millstream.test.benchmark:Benchmark",
+        "StubOutForTesting": "millstream.test.helpers:StubOutForTesting",
+        "TestCase": "millstream.test.test_case:TestCase",
+        "assert_equal_graph_def": "millstream.test.helpers:assert_equal_graph_def",
+        "benchmark_config": "millstream.test.helpers:benchmark_config",
+        "compute_gradient": "millstream.test.gradient_checker:compute_gradient",
+        "compute_gradient_error": "millstream.test.gradient_checker:compute_gradient_error",
+        "create_local_cluster": "millstream.test.helpers:create_local_cluster",
+        "get_temp_dir": "millstream.test.helpers:get_temp_dir",
+        "gpu_device_name": "millstream.test.helpers:gpu_device_name",
+        "is_built_with_cuda": "millstream.test.helpers:is_built_with_cuda",
+        "is_built_with_gpu_support": "millstream.test.helpers:is_built_with_gpu_support",
+        "is_built_with_rocm": "millstream.test.helpers:is_built_with_rocm",
+        "is_gpu_available": "millstream.test.helpers:is_gpu_available",
+        "main": "millstream.test.helpers:main",
+        "test_src_dir_path": "millstream.test.helpers:test_src_dir_path",
+    })
 
 __all__ = [
     "Benchmark",

@@ -4,42 +4,10 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1.train import queue_runner as queue_runner
-from millstream.core.graph_io import write_graph as write_graph
-from millstream.train.accumulating_optimizers import AdagradDAOptimizer as AdagradDAOptimizer
-from millstream.train.accumulating_optimizers import AdagradOptimizer as AdagradOptimizer
-from millstream.train.accumulating_optimizers import FtrlOptimizer as FtrlOptimizer
-from millstream.train.accumulating_optimizers import ProximalAdagradOptimizer as ProximalAdagradOptimizer
-from millstream.train.accumulating_optimizers import ProximalGradientDescentOptimizer as ProximalGradientDescentOptimizer
-from millstream.train.coordinator import Coordinator as Coordinator
-from millstream.train.coordinator import LooperThread as LooperThread
-from millstream.train.learning_rate_decay import cosine_decay as cosine_decay
-from millstream.train.learning_rate_decay import cosine_decay_restarts as cosine_decay_restarts
-from millstream.train.learning_rate_decay import exponential_decay as exponential_decay
-from millstream.train.learning_rate_decay import inverse_time_decay as inverse_time_decay
-from millstream.train.learning_rate_decay import linear_cosine_decay as linear_cosine_decay
-from millstream.train.learning_rate_decay import natural_exp_decay as natural_exp_decay
-from millstream.train.learning_rate_decay import noisy_linear_cosine_decay as noisy_linear_cosine_decay
-from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant
-from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant_decay
-from millstream.train.learning_rate_decay import polynomial_decay as polynomial_decay
-from millstream.train.moving_averages import ExponentialMovingAverage as ExponentialMovingAverage
-from millstream.train.optimizer import Optimizer as Optimizer
-from millstream.train.optimizers import AdadeltaOptimizer as AdadeltaOptimizer
-from millstream.train.optimizers import AdamOptimizer as AdamOptimizer
-from millstream.train.optimizers import GradientDescentOptimizer as GradientDescentOptimizer
-from millstream.train.optimizers import MomentumOptimizer as MomentumOptimizer
-from millstream.train.optimizers import RMSPropOptimizer as RMSPropOptimizer
-from millstream.train.queue_runner import QueueRunner as QueueRunner
-from millstream.train.queue_runner import add_queue_runner as add_queue_runner
-from millstream.train.queue_runner import start_queue_runners as start_queue_runners
-from millstream.train.training_util import assert_global_step as assert_global_step
-from millstream.train.training_util import create_global_step as create_global_step
-from millstream.train.training_util import get_global_step as get_global_step
-from millstream.train.training_util import get_or_create_global_step as get_or_create_global_step
-from millstream.train.training_util import global_step as global_step
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v1.train import queue_runner as queue_runner
+    from millstream.core.graph_io import write_graph as write_graph
     from millstream.io.proto import BytesList as BytesList
     from millstream.io.proto import ClusterDef as ClusterDef
     from millstream.io.proto import Example as Example
@@ -53,21 +21,87 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import SaverDef as SaverDef
     from millstream.io.proto import SequenceExample as SequenceExample
     from millstream.io.proto import ServerDef as ServerDef
+    from millstream.train.accumulating_optimizers import AdagradDAOptimizer as AdagradDAOptimizer
+    from millstream.train.accumulating_optimizers import AdagradOptimizer as AdagradOptimizer
+    from millstream.train.accumulating_optimizers import FtrlOptimizer as FtrlOptimizer
+    from millstream.train.accumulating_optimizers import ProximalAdagradOptimizer as ProximalAdagradOptimizer
+    from millstream.train.accumulating_optimizers import ProximalGradientDescentOptimizer as ProximalGradientDescentOptimizer
+    from millstream.train.coordinator import Coordinator as Coordinator
+    from millstream.train.coordinator import LooperThread as LooperThread
+    from millstream.train.learning_rate_decay import cosine_decay as cosine_decay
+    from millstream.train.learning_rate_decay import cosine_decay_restarts as cosine_decay_restarts
+    from millstream.train.learning_rate_decay import exponential_decay as exponential_decay
+    from millstream.train.learning_rate_decay import inverse_time_decay as inverse_time_decay
+    from millstream.train.learning_rate_decay import linear_cosine_decay as linear_cosine_decay
+    from millstream.train.learning_rate_decay import natural_exp_decay as natural_exp_decay
+    from millstream.train.learning_rate_decay import noisy_linear_cosine_decay as noisy_linear_cosine_decay
+    from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant
+    from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant_decay
+    from millstream.train.learning_rate_decay import polynomial_decay as polynomial_decay
+    from millstream.train.moving_averages import ExponentialMovingAverage as ExponentialMovingAverage
+    from millstream.train.optimizer import Optimizer as Optimizer
+    from millstream.train.optimizers import AdadeltaOptimizer as AdadeltaOptimizer
+    from millstream.train.optimizers import AdamOptimizer as AdamOptimizer
+    from millstream.train.optimizers import GradientDescentOptimizer as GradientDescentOptimizer
+    from millstream.train.optimizers import MomentumOptimizer as MomentumOptimizer
+    from millstream.train.optimizers import RMSPropOptimizer as RMSPropOptimizer
+    from millstream.train.queue_runner import QueueRunner as QueueRunner
+    from millstream.train.queue_runner import add_queue_runner as add_queue_runner
+    from millstream.train.queue_runner import start_queue_runners as start_queue_runners
+    from millstream.train.training_util import assert_global_step as assert_global_step
+    from millstream.train.training_util import create_global_step as create_global_step
+    from millstream.train.training_util import get_global_step as get_global_step
+    from millstream.train.training_util import get_or_create_global_step as get_or_create_global_step
+    from millstream.train.training_util import global_step as global_step
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "AdadeltaOptimizer": "millstream.train.optimizers:AdadeltaOptimizer",
+        "AdagradDAOptimizer": "millstream.train.accumulating_optimizers:AdagradDAOptimizer",
+        "AdagradOptimizer": "millstream.train.accumulating_optimizers:AdagradOptimizer",
+        "AdamOptimizer": "millstream.train.optimizers:AdamOptimizer",
         "BytesList": "millstream.io.proto:BytesList",
         "ClusterDef": "millstream.io.proto:ClusterDef",
+        "Coordinator": "millstream.train.coordinator:Coordinator",
         "Example": "millstream.io.proto:Example",
+        "ExponentialMovingAverage": "millstream.train.moving_averages:ExponentialMovingAverage",
         "Feature": "millstream.io.proto:Feature",
         "FeatureList": "millstream.io.proto:FeatureList",
         "FeatureLists": "millstream.io.proto:FeatureLists",
         "Features": "millstream.io.proto:Features",
         "FloatList": "millstream.io.proto:FloatList",
+        "FtrlOptimizer": "millstream.train.accumulating_optimizers:FtrlOptimizer",
+        "GradientDescentOptimizer": "millstream.train.optimizers:GradientDescentOptimizer",
         "Int64List": "millstream.io.proto:Int64List",
         "JobDef": "millstream.io.proto:JobDef",
+        "LooperThread": "millstream.train.coordinator:LooperThread",
+        "MomentumOptimizer": "millstream.train.optimizers:MomentumOptimizer",
+        "Optimizer": "millstream.train.optimizer:Optimizer",
+        "ProximalAdagradOptimizer": "millstream.train.accumulating_optimizers:ProximalAdagradOptimizer",
+        "ProximalGradientDescentOptimizer": "millstream.train.accumulating_optimizers:ProximalGradientDescentOptimizer",
+        "QueueRunner": "millstream.train.queue_runner:QueueRunner",
+        "RMSPropOptimizer": "millstream.train.optimizers:RMSPropOptimizer",
         "SaverDef": "millstream.io.proto:SaverDef",
         "SequenceExample": "millstream.io.proto:SequenceExample",
         "ServerDef": "millstream.io.proto:ServerDef",
+        "add_queue_runner": "millstream.train.queue_runner:add_queue_runner",
+        "assert_global_step": "millstream.train.training_util:assert_global_step",
+        "cosine_decay": "millstream.train.learning_rate_decay:cosine_decay",
+        "cosine_decay_restarts": "millstream.train.learning_rate_decay:cosine_decay_restarts",
+        "create_global_step": "millstream.train.training_util:create_global_step",
+        "exponential_decay": "millstream.train.learning_rate_decay:exponential_decay",
+        "get_global_step": "millstream.train.training_util:get_global_step",
+        "get_or_create_global_step": "millstream.train.training_util:get_or_create_global_step",
+        "global_step": "millstream.train.training_util:global_step",
+        "inverse_time_decay": "millstream.train.learning_rate_decay:inverse_time_decay",
+        "linear_cosine_decay": "millstream.train.learning_rate_decay:linear_cosine_decay",
+        "natural_exp_decay": "millstream.train.learning_rate_decay:natural_exp_decay",
+        "noisy_linear_cosine_decay": "millstream.train.learning_rate_decay:noisy_linear_cosine_decay",
+        "piecewise_constant": "millstream.train.learning_rate_decay:piecewise_constant",
+        "piecewise_constant_decay": "millstream.train.learning_rate_decay:piecewise_constant",
+        "polynomial_decay": "millstream.train.learning_rate_decay:polynomial_decay",
+        "queue_runner": "millstream._api.v1.train.queue_runner",
+        "start_queue_runners": "millstream.train.queue_runner:start_queue_runners",
+        "write_graph": "millstream.core.graph_io:write_graph",
     })
 
 __all__ = [

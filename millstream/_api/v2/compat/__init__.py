@@ -4,21 +4,56 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.shapes import dimension_at_index as dimension_at_index
-from millstream.core.shapes import dimension_value as dimension_value
 
 if _typing.TYPE_CHECKING:
     from millstream._api import v1 as v1
     from millstream._api import v2 as v2
+    from millstream.core.compat_helpers import as_bytes as as_bytes
+    from millstream.core.compat_helpers import as_str as as_str
+    from millstream.core.compat_helpers import as_str_any as as_str_any
+    from millstream.core.compat_helpers import as_text as as_text
+    from millstream.core.compat_helpers import bytes_or_text_types as bytes_or_text_types
+    from millstream.core.compat_helpers import complex_types as complex_types
+    from millstream.core.compat_helpers import forward_compatibility_horizon as forward_compatibility_horizon
+    from millstream.core.compat_helpers import forward_compatible as forward_compatible
+    from millstream.core.compat_helpers import integral_types as integral_types
+    from millstream.core.compat_helpers import path_to_str as path_to_str
+    from millstream.core.compat_helpers import real_types as real_types
+    from millstream.core.shapes import dimension_at_index as dimension_at_index
+    from millstream.core.shapes import dimension_value as dimension_value
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "as_bytes": "millstream.core.compat_helpers:as_bytes",
+        "as_str": "millstream.core.compat_helpers:as_str",
+        "as_str_any": "millstream.core.compat_helpers:as_str_any",
+        "as_text": "millstream.core.compat_helpers:as_text",
+        "bytes_or_text_types": "millstream.core.compat_helpers:bytes_or_text_types",
+        "complex_types": "millstream.core.compat_helpers:complex_types",
+        "dimension_at_index": "millstream.core.shapes:dimension_at_index",
+        "dimension_value": "millstream.core.shapes:dimension_value",
+        "forward_compatibility_horizon": "millstream.core.compat_helpers:forward_compatibility_horizon",
+        "forward_compatible": "millstream.core.compat_helpers:forward_compatible",
+        "integral_types": "millstream.core.compat_helpers:integral_types",
+        "path_to_str": "millstream.core.compat_helpers:path_to_str",
+        "real_types": "millstream.core.compat_helpers:real_types",
         "v1": "millstream._api.v1",
         "v2": "millstream._api.v2",
     })
 
 __all__ = [
+    "as_bytes",
+    "as_str",
+    "as_str_any",
+    "as_text",
+    "bytes_or_text_types",
+    "complex_types",
     "dimension_at_index",
     "dimension_value",
+    "forward_compatibility_horizon",
+    "forward_compatible",
+    "integral_types",
+    "path_to_str",
+    "real_types",
     "v1",
     "v2",
 ]

@@ -4,33 +4,73 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.check_ops import assert_equal_v2 as assert_equal
-from millstream.ops.check_ops import assert_greater_equal_v2 as assert_greater_equal
-from millstream.ops.check_ops import assert_greater_v2 as assert_greater
-from millstream.ops.check_ops import assert_less_equal_v2 as assert_less_equal
-from millstream.ops.check_ops import assert_less_v2 as assert_less
-from millstream.ops.check_ops import assert_near_v2 as assert_near
-from millstream.ops.check_ops import assert_negative_v2 as assert_negative
-from millstream.ops.check_ops import assert_non_negative_v2 as assert_non_negative
-from millstream.ops.check_ops import assert_non_positive_v2 as assert_non_positive
-from millstream.ops.check_ops import assert_none_equal_v2 as assert_none_equal
-from millstream.ops.check_ops import assert_positive_v2 as assert_positive
-from millstream.ops.check_ops import verify_tensor_all_finite_v2 as assert_all_finite
-from millstream.ops.control_flow_ops import Assert as Assert
-from millstream.ops.identity_ops import check_numerics as check_numerics
-from millstream.ops.rank_check_ops import assert_integer_v2 as assert_integer
-from millstream.ops.rank_check_ops import assert_proper_iterable as assert_proper_iterable
-from millstream.ops.rank_check_ops import assert_rank_at_least_v2 as assert_rank_at_least
-from millstream.ops.rank_check_ops import assert_rank_in_v2 as assert_rank_in
-from millstream.ops.rank_check_ops import assert_rank_v2 as assert_rank
-from millstream.ops.rank_check_ops import assert_same_float_dtype as assert_same_float_dtype
-from millstream.ops.rank_check_ops import assert_scalar_v2 as assert_scalar
-from millstream.ops.rank_check_ops import assert_shapes as assert_shapes
-from millstream.ops.rank_check_ops import assert_type_v2 as assert_type
-from millstream.ops.rank_check_ops import is_numeric_tensor as is_numeric_tensor
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.check_ops import assert_equal_v2 as assert_equal
+    from millstream.ops.check_ops import assert_greater_equal_v2 as assert_greater_equal
+    from millstream.ops.check_ops import assert_greater_v2 as assert_greater
+    from millstream.ops.check_ops import assert_less_equal_v2 as assert_less_equal
+    from millstream.ops.check_ops import assert_less_v2 as assert_less
+    from millstream.ops.check_ops import assert_near_v2 as assert_near
+    from millstream.ops.check_ops import assert_negative_v2 as assert_negative
+    from millstream.ops.check_ops import assert_non_negative_v2 as assert_non_negative
+    from millstream.ops.check_ops import assert_non_positive_v2 as assert_non_positive
+    from millstream.ops.check_ops import assert_none_equal_v2 as assert_none_equal
+    from millstream.ops.check_ops import assert_positive_v2 as assert_positive
+    from millstream.ops.check_ops import verify_tensor_all_finite_v2 as assert_all_finite
+    from millstream.ops.control_flow_ops import Assert as Assert
+    from millstream.ops.debug_settings import disable_traceback_filtering as disable_traceback_filtering
+    from millstream.ops.debug_settings import enable_traceback_filtering as enable_traceback_filtering
+    from millstream.ops.debug_settings import get_log_device_placement as get_log_device_placement
+    from millstream.ops.debug_settings import is_traceback_filtering_enabled as is_traceback_filtering_enabled
+    from millstream.ops.debug_settings import set_log_device_placement as set_log_device_placement
+    from millstream.ops.identity_ops import check_numerics as check_numerics
+    from millstream.ops.numerics_check_ops import disable_check_numerics as disable_check_numerics
+    from millstream.ops.numerics_check_ops import enable_check_numerics as enable_check_numerics
+    from millstream.ops.rank_check_ops import assert_integer_v2 as assert_integer
+    from millstream.ops.rank_check_ops import assert_proper_iterable as assert_proper_iterable
+    from millstream.ops.rank_check_ops import assert_rank_at_least_v2 as assert_rank_at_least
+    from millstream.ops.rank_check_ops import assert_rank_in_v2 as assert_rank_in
+    from millstream.ops.rank_check_ops import assert_rank_v2 as assert_rank
+    from millstream.ops.rank_check_ops import assert_same_float_dtype as assert_same_float_dtype
+    from millstream.ops.rank_check_ops import assert_scalar_v2 as assert_scalar
+    from millstream.ops.rank_check_ops import assert_type_v2 as assert_type
+    from millstream.ops.rank_check_ops import is_numeric_tensor as is_numeric_tensor
+    from millstream.ops.shape_check_ops import assert_shapes_v2 as assert_shapes
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Assert": "millstream.ops.control_flow_ops:Assert",
+        "assert_all_finite": "millstream.ops.check_ops:verify_tensor_all_finite_v2",
+        "assert_equal": "millstream.ops.check_ops:assert_equal_v2",
+        "assert_greater": "millstream.ops.check_ops:assert_greater_v2",
+        "assert_greater_equal": "millstream.ops.check_ops:assert_greater_equal_v2",
+        "assert_integer": "millstream.ops.rank_check_ops:assert_integer_v2",
+        "assert_less": "millstream.ops.check_ops:assert_less_v2",
+        "assert_less_equal": "millstream.ops.check_ops:assert_less_equal_v2",
+        "assert_near": "millstream.ops.check_ops:assert_near_v2",
+        "assert_negative": "millstream.ops.check_ops:assert_negative_v2",
+        "assert_non_negative": "millstream.ops.check_ops:assert_non_negative_v2",
+        "assert_non_positive": "millstream.ops.check_ops:assert_non_positive_v2",
+        "assert_none_equal": "millstream.ops.check_ops:assert_none_equal_v2",
+        "assert_positive": "millstream.ops.check_ops:assert_positive_v2",
+        "assert_proper_iterable": "millstream.ops.rank_check_ops:assert_proper_iterable",
+        "assert_rank": "millstream.ops.rank_check_ops:assert_rank_v2",
+        "assert_rank_at_least": "millstream.ops.rank_check_ops:assert_rank_at_least_v2",
+        "assert_rank_in": "millstream.ops.rank_check_ops:assert_rank_in_v2",
+        "assert_same_float_dtype": "millstream.ops.rank_check_ops:assert_same_float_dtype",
+        "assert_scalar": "millstream.ops.rank_check_ops:assert_scalar_v2",
+        "assert_shapes": "millstream.ops.shape_check_ops:assert_shapes_v2",
+        "assert_type": "millstream.ops.rank_check_ops:assert_type_v2",
+        "check_numerics": "millstream.ops.identity_ops:check_numerics",
+        "disable_check_numerics": "millstream.ops.numerics_check_ops:disable_check_numerics",
+        "disable_traceback_filtering": "millstream.ops.debug_settings:disable_traceback_filtering",
+        "enable_check_numerics": "millstream.ops.numerics_check_ops:enable_check_numerics",
+        "enable_traceback_filtering": "millstream.ops.debug_settings:enable_traceback_filtering",
+        "get_log_device_placement": "millstream.ops.debug_settings:get_log_device_placement",
+        "is_numeric_tensor": "millstream.ops.rank_check_ops:is_numeric_tensor",
+        "is_traceback_filtering_enabled": "millstream.ops.debug_settings:is_traceback_filtering_enabled",
+        "set_log_device_placement": "millstream.ops.debug_settings:set_log_device_placement",
+    })
 
 __all__ = [
     "Assert",
@@ -56,5 +96,12 @@ __all__ = [
     "assert_shapes",
     "assert_type",
     "check_numerics",
+    "disable_check_numerics",
+    "disable_traceback_filtering",
+    "enable_check_numerics",
+    "enable_traceback_filtering",
+    "get_log_device_placement",
     "is_numeric_tensor",
+    "is_traceback_filtering_enabled",
+    "set_log_device_placement",
 ]

@@ -4,41 +4,75 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v2.dtypes import experimental as experimental
-from millstream.core.dtypes import DType as DType
-from millstream.core.dtypes import QUANTIZED_DTYPES as QUANTIZED_DTYPES
-from millstream.core.dtypes import as_dtype as as_dtype
-from millstream.core.dtypes import bfloat16 as bfloat16
-from millstream.core.dtypes import bool_ as bool
-from millstream.core.dtypes import complex128 as complex128
-from millstream.core.dtypes import complex64 as complex64
-from millstream.core.dtypes import double as double
-from millstream.core.dtypes import float16 as float16
-from millstream.core.dtypes import float32 as float32
-from millstream.core.dtypes import float64 as float64
-from millstream.core.dtypes import half as half
-from millstream.core.dtypes import int16 as int16
-from millstream.core.dtypes import int32 as int32
-from millstream.core.dtypes import int64 as int64
-from millstream.core.dtypes import int8 as int8
-from millstream.core.dtypes import qint16 as qint16
-from millstream.core.dtypes import qint32 as qint32
-from millstream.core.dtypes import qint8 as qint8
-from millstream.core.dtypes import quint16 as quint16
-from millstream.core.dtypes import quint8 as quint8
-from millstream.core.dtypes import resource as resource
-from millstream.core.dtypes import string as string
-from millstream.core.dtypes import uint16 as uint16
-from millstream.core.dtypes import uint32 as uint32
-from millstream.core.dtypes import uint64 as uint64
-from millstream.core.dtypes import uint8 as uint8
-from millstream.core.dtypes import variant as variant
-from millstream.ops.cast_ops import cast as cast
-from millstream.ops.complex_ops import complex as complex
-from millstream.ops.math_ops import saturate_cast as saturate_cast
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v2.dtypes import experimental as experimental
+    from millstream.core.dtypes import DType as DType
+    from millstream.core.dtypes import QUANTIZED_DTYPES as QUANTIZED_DTYPES
+    from millstream.core.dtypes import as_dtype as as_dtype
+    from millstream.core.dtypes import bfloat16 as bfloat16
+    from millstream.core.dtypes import bool_ as bool
+    from millstream.core.dtypes import complex128 as complex128
+    from millstream.core.dtypes import complex64 as complex64
+    from millstream.core.dtypes import double as double
+    from millstream.core.dtypes import float16 as float16
+    from millstream.core.dtypes import float32 as float32
+    from millstream.core.dtypes import float64 as float64
+    from millstream.core.dtypes import half as half
+    from millstream.core.dtypes import int16 as int16
+    from millstream.core.dtypes import int32 as int32
+    from millstream.core.dtypes import int64 as int64
+    from millstream.core.dtypes import int8 as int8
+    from millstream.core.dtypes import qint16 as qint16
+    from millstream.core.dtypes import qint32 as qint32
+    from millstream.core.dtypes import qint8 as qint8
+    from millstream.core.dtypes import quint16 as quint16
+    from millstream.core.dtypes import quint8 as quint8
+    from millstream.core.dtypes import resource as resource
+    from millstream.core.dtypes import string as string
+    from millstream.core.dtypes import uint16 as uint16
+    from millstream.core.dtypes import uint32 as uint32
+    from millstream.core.dtypes import uint64 as uint64
+    from millstream.core.dtypes import uint8 as uint8
+    from millstream.core.dtypes import variant as variant
+    from millstream.ops.cast_ops import cast as cast
+    from millstream.ops.complex_ops import complex as complex
+    from millstream.ops.math_ops import saturate_cast_v2 as saturate_cast
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "DType": "millstream.core.dtypes:DType",
+        "QUANTIZED_DTYPES": "millstream.core.dtypes:QUANTIZED_DTYPES",
+        "as_dtype": "millstream.core.dtypes:as_dtype",
+        "bfloat16": "millstream.core.dtypes:bfloat16",
+        "bool": "millstream.core.dtypes:bool_",
+        "cast": "millstream.ops.cast_ops:cast",
+        "complex": "millstream.ops.complex_ops:complex",
+        "complex128": "millstream.core.dtypes:complex128",
+        "complex64": "millstream.core.dtypes:complex64",
+        "double": "millstream.core.dtypes:double",
+        "experimental": "millstream._api.v2.dtypes.experimental",
+        "float16": "millstream.core.dtypes:float16",
+        "float32": "millstream.core.dtypes:float32",
+        "float64": "millstream.core.dtypes:float64",
+        "half": "millstream.core.dtypes:half",
+        "int16": "millstream.core.dtypes:int16",
+        "int32": "millstream.core.dtypes:int32",
+        "int64": "millstream.core.dtypes:int64",
+        "int8": "millstream.core.dtypes:int8",
+        "qint16": "millstream.core.dtypes:qint16",
+        "qint32": "millstream.core.dtypes:qint32",
+        "qint8": "millstream.core.dtypes:qint8",
+        "quint16": "millstream.core.dtypes:quint16",
+        "quint8": "millstream.core.dtypes:quint8",
+        "resource": "millstream.core.dtypes:resource",
+        "saturate_cast": "millstream.ops.math_ops:saturate_cast_v2",
+        "string": "millstream.core.dtypes:string",
+        "uint16": "millstream.core.dtypes:uint16",
+        "uint32": "millstream.core.dtypes:uint32",
+        "uint64": "millstream.core.dtypes:uint64",
+        "uint8": "millstream.core.dtypes:uint8",
+        "variant": "millstream.core.dtypes:variant",
+    })
 
 __all__ = [
     "DType",

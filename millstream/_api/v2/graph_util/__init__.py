@@ -4,10 +4,13 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.graph_import import import_graph_def as import_graph_def
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.graph_import import import_graph_def as import_graph_def
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "import_graph_def": "millstream.core.graph_import:import_graph_def",
+    })
 
 __all__ = [
     "import_graph_def",

@@ -4,11 +4,15 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v2.io import gfile as gfile
-from millstream.core.graph_io import write_graph as write_graph
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v2.io import gfile as gfile
+    from millstream.core.graph_io import write_graph as write_graph
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "gfile": "millstream._api.v2.io.gfile",
+        "write_graph": "millstream.core.graph_io:write_graph",
+    })
 
 __all__ = [
     "gfile",

@@ -4,10 +4,13 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v2.keras import regularizers as regularizers
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v2.keras import regularizers as regularizers
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "regularizers": "millstream._api.v2.keras.regularizers",
+    })
 
 __all__ = [
     "regularizers",

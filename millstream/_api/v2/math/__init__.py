@@ -4,138 +4,275 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v2.math import special as special
-from millstream.ops.activation_ops import softplus as softplus
-from millstream.ops.activation_ops import softsign as softsign
-from millstream.ops.arithmetic_ops import add_v2 as add
-from millstream.ops.arithmetic_ops import atan2 as atan2
-from millstream.ops.arithmetic_ops import div_no_nan as divide_no_nan
-from millstream.ops.arithmetic_ops import divide as divide
-from millstream.ops.arithmetic_ops import floordiv as floordiv
-from millstream.ops.arithmetic_ops import floormod as floormod
-from millstream.ops.arithmetic_ops import floormod as mod
-from millstream.ops.arithmetic_ops import maximum as maximum
-from millstream.ops.arithmetic_ops import minimum as minimum
-from millstream.ops.arithmetic_ops import multiply as multiply
-from millstream.ops.arithmetic_ops import multiply_no_nan as multiply_no_nan
-from millstream.ops.arithmetic_ops import nextafter as nextafter
-from millstream.ops.arithmetic_ops import pow as pow
-from millstream.ops.arithmetic_ops import reciprocal_no_nan as reciprocal_no_nan
-from millstream.ops.arithmetic_ops import scalar_mul as scalar_mul
-from millstream.ops.arithmetic_ops import squared_difference as squared_difference
-from millstream.ops.arithmetic_ops import subtract as subtract
-from millstream.ops.arithmetic_ops import truediv as truediv
-from millstream.ops.arithmetic_ops import xdivy as xdivy
-from millstream.ops.arithmetic_ops import xlog1py as xlog1py
-from millstream.ops.arithmetic_ops import xlogy as xlogy
-from millstream.ops.check_ops import is_non_decreasing as is_non_decreasing
-from millstream.ops.check_ops import is_strictly_increasing as is_strictly_increasing
-from millstream.ops.comparison_ops import equal as equal
-from millstream.ops.comparison_ops import greater as greater
-from millstream.ops.comparison_ops import greater_equal as greater_equal
-from millstream.ops.comparison_ops import is_finite as is_finite
-from millstream.ops.comparison_ops import is_inf as is_inf
-from millstream.ops.comparison_ops import is_nan as is_nan
-from millstream.ops.comparison_ops import less as less
-from millstream.ops.comparison_ops import less_equal as less_equal
-from millstream.ops.comparison_ops import logical_and as logical_and
-from millstream.ops.comparison_ops import logical_not as logical_not
-from millstream.ops.comparison_ops import logical_or as logical_or
-from millstream.ops.comparison_ops import logical_xor as logical_xor
-from millstream.ops.comparison_ops import not_equal as not_equal
-from millstream.ops.complex_ops import angle as angle
-from millstream.ops.complex_ops import conj as conj
-from millstream.ops.complex_ops import imag as imag
-from millstream.ops.complex_ops import real as real
-from millstream.ops.confusion_matrix import confusion_matrix_v2 as confusion_matrix
-from millstream.ops.dropout_ops import zero_fraction as zero_fraction
-from millstream.ops.elementwise_ops import abs as abs
-from millstream.ops.elementwise_ops import acos as acos
-from millstream.ops.elementwise_ops import acosh as acosh
-from millstream.ops.elementwise_ops import asin as asin
-from millstream.ops.elementwise_ops import asinh as asinh
-from millstream.ops.elementwise_ops import atan as atan
-from millstream.ops.elementwise_ops import atanh as atanh
-from millstream.ops.elementwise_ops import ceil as ceil
-from millstream.ops.elementwise_ops import cos as cos
-from millstream.ops.elementwise_ops import cosh as cosh
-from millstream.ops.elementwise_ops import exp as exp
-from millstream.ops.elementwise_ops import expm1 as expm1
-from millstream.ops.elementwise_ops import floor as floor
-from millstream.ops.elementwise_ops import log as log
-from millstream.ops.elementwise_ops import log1p as log1p
-from millstream.ops.elementwise_ops import log_sigmoid as log_sigmoid
-from millstream.ops.elementwise_ops import negative as negative
-from millstream.ops.elementwise_ops import reciprocal as reciprocal
-from millstream.ops.elementwise_ops import rint as rint
-from millstream.ops.elementwise_ops import round as round
-from millstream.ops.elementwise_ops import rsqrt as rsqrt
-from millstream.ops.elementwise_ops import sigmoid as sigmoid
-from millstream.ops.elementwise_ops import sign as sign
-from millstream.ops.elementwise_ops import sin as sin
-from millstream.ops.elementwise_ops import sinh as sinh
-from millstream.ops.elementwise_ops import sqrt as sqrt
-from millstream.ops.elementwise_ops import square as square
-from millstream.ops.elementwise_ops import tan as tan
-from millstream.ops.elementwise_ops import tanh as tanh
-from millstream.ops.histogram_ops import bincount_v2 as bincount
-from millstream.ops.math_ops import accumulate_n as accumulate_n
-from millstream.ops.math_ops import add_n as add_n
-from millstream.ops.math_ops import argmax_v2 as argmax
-from millstream.ops.math_ops import argmin_v2 as argmin
-from millstream.ops.math_ops import cumprod as cumprod
-from millstream.ops.math_ops import cumsum as cumsum
-from millstream.ops.math_ops import cumulative_logsumexp as cumulative_logsumexp
-from millstream.ops.norm_ops import l2_normalize as l2_normalize
-from millstream.ops.reduction_ops import count_nonzero_v2 as count_nonzero
-from millstream.ops.reduction_ops import reduce_all_v2 as reduce_all
-from millstream.ops.reduction_ops import reduce_any_v2 as reduce_any
-from millstream.ops.reduction_ops import reduce_euclidean_norm as reduce_euclidean_norm
-from millstream.ops.reduction_ops import reduce_logsumexp_v2 as reduce_logsumexp
-from millstream.ops.reduction_ops import reduce_max_v2 as reduce_max
-from millstream.ops.reduction_ops import reduce_mean_v2 as reduce_mean
-from millstream.ops.reduction_ops import reduce_min_v2 as reduce_min
-from millstream.ops.reduction_ops import reduce_prod_v2 as reduce_prod
-from millstream.ops.reduction_ops import reduce_std as reduce_std
-from millstream.ops.reduction_ops import reduce_sum_v2 as reduce_sum
-from millstream.ops.reduction_ops import reduce_variance as reduce_variance
-from millstream.ops.reshape_ops import invert_permutation as invert_permutation
-from millstream.ops.segment_ops import segment_max as segment_max
-from millstream.ops.segment_ops import segment_mean as segment_mean
-from millstream.ops.segment_ops import segment_min as segment_min
-from millstream.ops.segment_ops import segment_prod as segment_prod
-from millstream.ops.segment_ops import segment_sum as segment_sum
-from millstream.ops.segment_ops import unsorted_segment_max as unsorted_segment_max
-from millstream.ops.segment_ops import unsorted_segment_mean as unsorted_segment_mean
-from millstream.ops.segment_ops import unsorted_segment_min as unsorted_segment_min
-from millstream.ops.segment_ops import unsorted_segment_prod as unsorted_segment_prod
-from millstream.ops.segment_ops import unsorted_segment_sqrt_n as unsorted_segment_sqrt_n
-from millstream.ops.segment_ops import unsorted_segment_sum as unsorted_segment_sum
-from millstream.ops.softmax_ops import log_softmax_v2 as log_softmax
-from millstream.ops.softmax_ops import softmax_v2 as softmax
-from millstream.ops.special_math_ops import bessel_i0 as bessel_i0
-from millstream.ops.special_math_ops import bessel_i0e as bessel_i0e
-from millstream.ops.special_math_ops import bessel_i1 as bessel_i1
-from millstream.ops.special_math_ops import bessel_i1e as bessel_i1e
-from millstream.ops.special_math_ops import betainc as betainc
-from millstream.ops.special_math_ops import digamma as digamma
-from millstream.ops.special_math_ops import erf as erf
-from millstream.ops.special_math_ops import erfc as erfc
-from millstream.ops.special_math_ops import erfcinv as erfcinv
-from millstream.ops.special_math_ops import erfinv as erfinv
-from millstream.ops.special_math_ops import igamma as igamma
-from millstream.ops.special_math_ops import igammac as igammac
-from millstream.ops.special_math_ops import lbeta as lbeta
-from millstream.ops.special_math_ops import lgamma as lgamma
-from millstream.ops.special_math_ops import ndtri as ndtri
-from millstream.ops.special_math_ops import polygamma as polygamma
-from millstream.ops.special_math_ops import polyval as polyval
-from millstream.ops.special_math_ops import zeta as zeta
-from millstream.ops.top_k_ops import in_top_k_v2 as in_top_k
-from millstream.ops.top_k_ops import top_k_v2 as top_k
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v2.math import special as special
+    from millstream.ops.activation_ops import softplus as softplus
+    from millstream.ops.activation_ops import softsign as softsign
+    from millstream.ops.approx_top_k_ops import approx_max_k as approx_max_k
+    from millstream.ops.approx_top_k_ops import approx_min_k as approx_min_k
+    from millstream.ops.arithmetic_ops import add_v2 as add
+    from millstream.ops.arithmetic_ops import atan2 as atan2
+    from millstream.ops.arithmetic_ops import divide_no_nan_v2 as divide_no_nan
+    from millstream.ops.arithmetic_ops import divide_v2 as divide
+    from millstream.ops.arithmetic_ops import floordiv as floordiv
+    from millstream.ops.arithmetic_ops import floormod as floormod
+    from millstream.ops.arithmetic_ops import floormod as mod
+    from millstream.ops.arithmetic_ops import maximum as maximum
+    from millstream.ops.arithmetic_ops import minimum as minimum
+    from millstream.ops.arithmetic_ops import multiply as multiply
+    from millstream.ops.arithmetic_ops import multiply_no_nan as multiply_no_nan
+    from millstream.ops.arithmetic_ops import nextafter as nextafter
+    from millstream.ops.arithmetic_ops import pow as pow
+    from millstream.ops.arithmetic_ops import reciprocal_no_nan as reciprocal_no_nan
+    from millstream.ops.arithmetic_ops import scalar_mul as scalar_mul
+    from millstream.ops.arithmetic_ops import squared_difference as squared_difference
+    from millstream.ops.arithmetic_ops import subtract as subtract
+    from millstream.ops.arithmetic_ops import truediv as truediv
+    from millstream.ops.arithmetic_ops import xdivy as xdivy
+    from millstream.ops.arithmetic_ops import xlog1py as xlog1py
+    from millstream.ops.arithmetic_ops import xlogy as xlogy
+    from millstream.ops.check_ops import is_non_decreasing as is_non_decreasing
+    from millstream.ops.check_ops import is_strictly_increasing as is_strictly_increasing
+    from millstream.ops.comparison_ops import equal as equal
+    from millstream.ops.comparison_ops import greater as greater
+    from millstream.ops.comparison_ops import greater_equal as greater_equal
+    from millstream.ops.comparison_ops import is_finite as is_finite
+    from millstream.ops.comparison_ops import is_inf as is_inf
+    from millstream.ops.comparison_ops import is_nan as is_nan
+    from millstream.ops.comparison_ops import less as less
+    from millstream.ops.comparison_ops import less_equal as less_equal
+    from millstream.ops.comparison_ops import logical_and as logical_and
+    from millstream.ops.comparison_ops import logical_not as logical_not
+    from millstream.ops.comparison_ops import logical_or as logical_or
+    from millstream.ops.comparison_ops import logical_xor as logical_xor
+    from millstream.ops.comparison_ops import not_equal as not_equal
+    from millstream.ops.complex_ops import conj as conj
+    from millstream.ops.complex_ops import imag as imag
+    from millstream.ops.complex_ops import real as real
+    from millstream.ops.confusion_matrix import confusion_matrix_v2 as confusion_matrix
+    from millstream.ops.dropout_ops import zero_fraction as zero_fraction
+    from millstream.ops.elementwise_ops import abs as abs
+    from millstream.ops.elementwise_ops import acos as acos
+    from millstream.ops.elementwise_ops import acosh as acosh
+    from millstream.ops.elementwise_ops import asin as asin
+    from millstream.ops.elementwise_ops import asinh as asinh
+    from millstream.ops.elementwise_ops import atan as atan
+    from millstream.ops.elementwise_ops import atanh as atanh
+    from millstream.ops.elementwise_ops import ceil as ceil
+    from millstream.ops.elementwise_ops import cos as cos
+    from millstream.ops.elementwise_ops import cosh as cosh
+    from millstream.ops.elementwise_ops import exp as exp
+    from millstream.ops.elementwise_ops import expm1 as expm1
+    from millstream.ops.elementwise_ops import floor as floor
+    from millstream.ops.elementwise_ops import log as log
+    from millstream.ops.elementwise_ops import log1p as log1p
+    from millstream.ops.elementwise_ops import log_sigmoid as log_sigmoid
+    from millstream.ops.elementwise_ops import negative as negative
+    from millstream.ops.elementwise_ops import reciprocal as reciprocal
+    from millstream.ops.elementwise_ops import rint as rint
+    from millstream.ops.elementwise_ops import round as round
+    from millstream.ops.elementwise_ops import rsqrt as rsqrt
+    from millstream.ops.elementwise_ops import sigmoid as sigmoid
+    from millstream.ops.elementwise_ops import sign as sign
+    from millstream.ops.elementwise_ops import sin as sin
+    from millstream.ops.elementwise_ops import sinh as sinh
+    from millstream.ops.elementwise_ops import sqrt as sqrt
+    from millstream.ops.elementwise_ops import square as square
+    from millstream.ops.elementwise_ops import tan as tan
+    from millstream.ops.elementwise_ops import tanh as tanh
+    from millstream.ops.histogram_ops import bincount_v2 as bincount
+    from millstream.ops.math_ops import accumulate_n as accumulate_n
+    from millstream.ops.math_ops import add_n as add_n
+    from millstream.ops.math_ops import angle_v2 as angle
+    from millstream.ops.math_ops import argmax_v2 as argmax
+    from millstream.ops.math_ops import argmin_v2 as argmin
+    from millstream.ops.math_ops import cumprod as cumprod
+    from millstream.ops.math_ops import cumsum as cumsum
+    from millstream.ops.math_ops import cumulative_logsumexp as cumulative_logsumexp
+    from millstream.ops.norm_ops import l2_normalize as l2_normalize
+    from millstream.ops.reduction_ops import count_nonzero_v2 as count_nonzero
+    from millstream.ops.reduction_ops import reduce_all_v2 as reduce_all
+    from millstream.ops.reduction_ops import reduce_any_v2 as reduce_any
+    from millstream.ops.reduction_ops import reduce_euclidean_norm as reduce_euclidean_norm
+    from millstream.ops.reduction_ops import reduce_logsumexp_v2 as reduce_logsumexp
+    from millstream.ops.reduction_ops import reduce_max_v2 as reduce_max
+    from millstream.ops.reduction_ops import reduce_mean_v2 as reduce_mean
+    from millstream.ops.reduction_ops import reduce_min_v2 as reduce_min
+    from millstream.ops.reduction_ops import reduce_prod_v2 as reduce_prod
+    from millstream.ops.reduction_ops import reduce_std_v2 as reduce_std
+    from millstream.ops.reduction_ops import reduce_sum_v2 as reduce_sum
+    from millstream.ops.reduction_ops import reduce_variance_v2 as reduce_variance
+    from millstream.ops.reshape_ops import invert_permutation as invert_permutation
+    from millstream.ops.segment_ops import segment_max as segment_max
+    from millstream.ops.segment_ops import segment_mean as segment_mean
+    from millstream.ops.segment_ops import segment_min as segment_min
+    from millstream.ops.segment_ops import segment_prod as segment_prod
+    from millstream.ops.segment_ops import segment_sum as segment_sum
+    from millstream.ops.segment_ops import unsorted_segment_max as unsorted_segment_max
+    from millstream.ops.segment_ops import unsorted_segment_mean as unsorted_segment_mean
+    from millstream.ops.segment_ops import unsorted_segment_min as unsorted_segment_min
+    from millstream.ops.segment_ops import unsorted_segment_prod as unsorted_segment_prod
+    from millstream.ops.segment_ops import unsorted_segment_sqrt_n as unsorted_segment_sqrt_n
+    from millstream.ops.segment_ops import unsorted_segment_sum as unsorted_segment_sum
+    from millstream.ops.sobol_ops import sobol_sample as sobol_sample
+    from millstream.ops.softmax_ops import log_softmax_v2 as log_softmax
+    from millstream.ops.softmax_ops import softmax_v2 as softmax
+    from millstream.ops.special_math_ops import bessel_i0 as bessel_i0
+    from millstream.ops.special_math_ops import bessel_i0e as bessel_i0e
+    from millstream.ops.special_math_ops import bessel_i1 as bessel_i1
+    from millstream.ops.special_math_ops import bessel_i1e as bessel_i1e
+    from millstream.ops.special_math_ops import betainc as betainc
+    from millstream.ops.special_math_ops import digamma as digamma
+    from millstream.ops.special_math_ops import erf as erf
+    from millstream.ops.special_math_ops import erfc as erfc
+    from millstream.ops.special_math_ops import erfcinv as erfcinv
+    from millstream.ops.special_math_ops import erfinv as erfinv
+    from millstream.ops.special_math_ops import igamma as igamma
+    from millstream.ops.special_math_ops import igammac as igammac
+    from millstream.ops.special_math_ops import lbeta as lbeta
+    from millstream.ops.special_math_ops import lgamma as lgamma
+    from millstream.ops.special_math_ops import ndtri as ndtri
+    from millstream.ops.special_math_ops import polygamma as polygamma
+    from millstream.ops.special_math_ops import polyval as polyval
+    from millstream.ops.special_math_ops import zeta as zeta
+    from millstream.ops.top_k_ops import in_top_k_v2 as in_top_k
+    from millstream.ops.top_k_ops import top_k_v2 as top_k
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "abs": "millstream.ops.elementwise_ops:abs",
+        "accumulate_n": "millstream.ops.math_ops:accumulate_n",
+        "acos": "millstream.ops.elementwise_ops:acos",
+        "acosh": "millstream.ops.elementwise_ops:acosh",
+        "add": "millstream.ops.arithmetic_ops:add_v2",
+        "add_n": "millstream.ops.math_ops:add_n",
+        "angle": "millstream.ops.math_ops:angle_v2",
+        "approx_max_k": "millstream.ops.approx_top_k_ops:approx_max_k",
+        "approx_min_k": "millstream.ops.approx_top_k_ops:approx_min_k",
+        "argmax": "millstream.ops.math_ops:argmax_v2",
+        "argmin": "millstream.ops.math_ops:argmin_v2",
+        "asin": "millstream.ops.elementwise_ops:asin",
+        "asinh": "millstream.ops.elementwise_ops:asinh",
+        "atan": "millstream.ops.elementwise_ops:atan",
+        "atan2": "millstream.ops.arithmetic_ops:atan2",
+        "atanh": "millstream.ops.elementwise_ops:atanh",
+        "bessel_i0": "millstream.ops.special_math_ops:bessel_i0",
+        "bessel_i0e": "millstream.ops.special_math_ops:bessel_i0e",
+        "bessel_i1": "millstream.ops.special_math_ops:bessel_i1",
+        "bessel_i1e": "millstream.ops.special_math_ops:bessel_i1e",
+        "betainc": "millstream.ops.special_math_ops:betainc",
+        "bincount": "millstream.ops.histogram_ops:bincount_v2",
+        "ceil": "millstream.ops.elementwise_ops:ceil",
+        "confusion_matrix": "millstream.ops.confusion_matrix:confusion_matrix_v2",
+        "conj": "millstream.ops.complex_ops:conj",
+        "cos": "millstream.ops.elementwise_ops:cos",
+        "cosh": "millstream.ops.elementwise_ops:cosh",
+        "count_nonzero": "millstream.ops.reduction_ops:count_nonzero_v2",
+        "cumprod": "millstream.ops.math_ops:cumprod",
+        "cumsum": "millstream.ops.math_ops:cumsum",
+        "cumulative_logsumexp": "millstream.ops.math_ops:cumulative_logsumexp",
+        "digamma": "millstream.ops.special_math_ops:digamma",
+        "divide": "millstream.ops.arithmetic_ops:divide_v2",
+        "divide_no_nan": "millstream.ops.arithmetic_ops:divide_no_nan_v2",
+        "equal": "millstream.ops.comparison_ops:equal",
+        "erf": "millstream.ops.special_math_ops:erf",
+        "erfc": "millstream.ops.special_math_ops:erfc",
+        "erfcinv": "millstream.ops.special_math_ops:erfcinv",
+        "erfinv": "millstream.ops.special_math_ops:erfinv",
+        "exp": "millstream.ops.elementwise_ops:exp",
+        "expm1": "millstream.ops.elementwise_ops:expm1",
+        "floor": "millstream.ops.elementwise_ops:floor",
+        "floordiv": "millstream.ops.arithmetic_ops:floordiv",
+        "floormod": "millstream.ops.arithmetic_ops:floormod",
+        "greater": "millstream.ops.comparison_ops:greater",
+        "greater_equal": "millstream.ops.comparison_ops:greater_equal",
+        "igamma": "millstream.ops.special_math_ops:igamma",
+        "igammac": "millstream.ops.special_math_ops:igammac",
+        "imag": "millstream.ops.complex_ops:imag",
+        "in_top_k": "millstream.ops.top_k_ops:in_top_k_v2",
+        "invert_permutation": "millstream.ops.reshape_ops:invert_permutation",
+        "is_finite": "millstream.ops.comparison_ops:is_finite",
+        "is_inf": "millstream.ops.comparison_ops:is_inf",
+        "is_nan": "millstream.ops.comparison_ops:is_nan",
+        "is_non_decreasing": "millstream.ops.check_ops:is_non_decreasing",
+        "is_strictly_increasing": "millstream.ops.check_ops:is_strictly_increasing",
+        "l2_normalize": "millstream.ops.norm_ops:l2_normalize",
+        "lbeta": "millstream.ops.special_math_ops:lbeta",
+        "less": "millstream.ops.comparison_ops:less",
+        "less_equal": "millstream.ops.comparison_ops:less_equal",
+        "lgamma": "millstream.ops.special_math_ops:lgamma",
+        "log": "millstream.ops.elementwise_ops:log",
+        "log1p": "millstream.ops.elementwise_ops:log1p",
+        "log_sigmoid": "millstream.ops.elementwise_ops:log_sigmoid",
+        "log_softmax": "millstream.ops.softmax_ops:log_softmax_v2",
+        "logical_and": "millstream.ops.comparison_ops:logical_and",
+        "logical_not": "millstream.ops.comparison_ops:logical_not",
+        "logical_or": "millstream.ops.comparison_ops:logical_or",
+        "logical_xor": "millstream.ops.comparison_ops:logical_xor",
+        "maximum": "millstream.ops.arithmetic_ops:maximum",
+        "minimum": "millstream.ops.arithmetic_ops:minimum",
+        "mod": "millstream.ops.arithmetic_ops:floormod",
+        "multiply": "millstream.ops.arithmetic_ops:multiply",
+        "multiply_no_nan": "millstream.ops.arithmetic_ops:multiply_no_nan",
+        "ndtri": "millstream.ops.special_math_ops:ndtri",
+        "negative": "millstream.ops.elementwise_ops:negative",
+        "nextafter": "millstream.ops.arithmetic_ops:nextafter",
+        "not_equal": "millstream.ops.comparison_ops:not_equal",
+        "polygamma": "millstream.ops.special_math_ops:polygamma",
+        "polyval": "millstream.ops.special_math_ops:polyval",
+        "pow": "millstream.ops.arithmetic_ops:pow",
+        "real": "millstream.ops.complex_ops:real",
+        "reciprocal": "millstream.ops.elementwise_ops:reciprocal",
+        "reciprocal_no_nan": "millstream.ops.arithmetic_ops:reciprocal_no_nan",
+        "reduce_all": "millstream.ops.reduction_ops:reduce_all_v2",
+        "reduce_any": "millstream.ops.reduction_ops:reduce_any_v2",
+        "reduce_euclidean_norm": "millstream.ops.reduction_ops:reduce_euclidean_norm",
+        "reduce_logsumexp": "millstream.ops.reduction_ops:reduce_logsumexp_v2",
+        "reduce_max": "millstream.ops.reduction_ops:reduce_max_v2",
+        "reduce_mean": "millstream.ops.reduction_ops:reduce_mean_v2",
+        "reduce_min": "millstream.ops.reduction_ops:reduce_min_v2",
+        "reduce_prod": "millstream.ops.reduction_ops:reduce_prod_v2",
+        "reduce_std": "millstream.ops.reduction_ops:reduce_std_v2",
+        "reduce_sum": "millstream.ops.reduction_ops:reduce_sum_v2",
+        "reduce_variance": "millstream.ops.reduction_ops:reduce_variance_v2",
+        "rint": "millstream.ops.elementwise_ops:rint",
+        "round": "millstream.ops.elementwise_ops:round",
+        "rsqrt": "millstream.ops.elementwise_ops:rsqrt",
+        "scalar_mul": "millstream.ops.arithmetic_ops:scalar_mul",
+        "segment_max": "millstream.ops.segment_ops:segment_max",
+        "segment_mean": "millstream.ops.segment_ops:segment_mean",
+        "segment_min": "millstream.ops.segment_ops:segment_min",
+        "segment_prod": "millstream.ops.segment_ops:segment_prod",
+        "segment_sum": "millstream.ops.segment_ops:segment_sum",
+        "sigmoid": "millstream.ops.elementwise_ops:sigmoid",
+        "sign": "millstream.ops.elementwise_ops:sign",
+        "sin": "millstream.ops.elementwise_ops:sin",
+        "sinh": "millstream.ops.elementwise_ops:sinh",
+        "sobol_sample": "millstream.ops.sobol_ops:sobol_sample",
+        "softmax": "millstream.ops.softmax_ops:softmax_v2",
+        "softplus": "millstream.ops.activation_ops:softplus",
+        "softsign": "millstream.ops.activation_ops:softsign",
+        "special": "millstream._api.v2.math.special",
+        "sqrt": "millstream.ops.elementwise_ops:sqrt",
+        "square": "millstream.ops.elementwise_ops:square",
+        "squared_difference": "millstream.ops.arithmetic_ops:squared_difference",
+        "subtract": "millstream.ops.arithmetic_ops:subtract",
+        "tan": "millstream.ops.elementwise_ops:tan",
+        "tanh": "millstream.ops.elementwise_ops:tanh",
+        "top_k": "millstream.ops.top_k_ops:top_k_v2",
+        "truediv": "millstream.ops.arithmetic_ops:truediv",
+        "unsorted_segment_max": "millstream.ops.segment_ops:unsorted_segment_max",
+        "unsorted_segment_mean": "millstream.ops.segment_ops:unsorted_segment_mean",
+        "unsorted_segment_min": "millstream.ops.segment_ops:unsorted_segment_min",
+        "unsorted_segment_prod": "millstream.ops.segment_ops:unsorted_segment_prod",
+        "unsorted_segment_sqrt_n": "millstream.ops.segment_ops:unsorted_segment_sqrt_n",
+        "unsorted_segment_sum": "millstream.ops.segment_ops:unsorted_segment_sum",
+        "xdivy": "millstream.ops.arithmetic_ops:xdivy",
+        "xlog1py": "millstream.ops.arithmetic_ops:xlog1py",
+        "xlogy": "millstream.ops.arithmetic_ops:xlogy",
+        "zero_fraction": "millstream.ops.dropout_ops:zero_fraction",
+        "zeta": "millstream.ops.special_math_ops:zeta",
+    })
 
 __all__ = [
     "abs",
@@ -145,6 +282,8 @@ __all__ = [
     "add",
     "add_n",
     "angle",
+    "approx_max_k",
+    "approx_min_k",
     "argmax",
     "argmin",
     "asin",
@@ -244,6 +383,7 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "sobol_sample",
     "softmax",
     "softplus",
     "softsign",

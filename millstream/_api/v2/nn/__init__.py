@@ -4,75 +4,190 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.activation_ops import crelu_v2 as crelu
-from millstream.ops.activation_ops import elu as elu
-from millstream.ops.activation_ops import gelu as gelu
-from millstream.ops.activation_ops import leaky_relu as leaky_relu
-from millstream.ops.activation_ops import relu as relu
-from millstream.ops.activation_ops import relu6 as relu6
-from millstream.ops.activation_ops import selu as selu
-from millstream.ops.activation_ops import silu as silu
-from millstream.ops.activation_ops import silu as swish
-from millstream.ops.activation_ops import softplus as softplus
-from millstream.ops.activation_ops import softsign as softsign
-from millstream.ops.batch_norm_ops import batch_norm_with_global_normalization_v2 as batch_norm_with_global_normalization
-from millstream.ops.batch_norm_ops import batch_normalization as batch_normalization
-from millstream.ops.bias_ops import bias_add as bias_add
-from millstream.ops.conv_ops import conv2d_v2 as conv2d
-from millstream.ops.conv_ops import conv3d_v2 as conv3d
-from millstream.ops.convolution import atrous_conv2d as atrous_conv2d
-from millstream.ops.convolution import atrous_conv2d_transpose as atrous_conv2d_transpose
-from millstream.ops.convolution import conv1d_transpose as conv1d_transpose
-from millstream.ops.convolution import conv1d_v2 as conv1d
-from millstream.ops.convolution import conv2d_transpose_v2 as conv2d_transpose
-from millstream.ops.convolution import conv3d_transpose_v2 as conv3d_transpose
-from millstream.ops.convolution import conv_transpose as conv_transpose
-from millstream.ops.convolution import convolution_v2 as convolution
-from millstream.ops.cross_entropy_ops import log_poisson_loss as log_poisson_loss
-from millstream.ops.cross_entropy_ops import sigmoid_cross_entropy_with_logits_v2 as sigmoid_cross_entropy_with_logits
-from millstream.ops.cross_entropy_ops import softmax_cross_entropy_with_logits_2x as softmax_cross_entropy_with_logits
-from millstream.ops.cross_entropy_ops import sparse_softmax_cross_entropy_with_logits_v2 as sparse_softmax_cross_entropy_with_logits
-from millstream.ops.cross_entropy_ops import weighted_cross_entropy_with_logits_v2 as weighted_cross_entropy_with_logits
-from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_filter as depthwise_conv2d_backprop_filter
-from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_input as depthwise_conv2d_backprop_input
-from millstream.ops.depthwise_convolution import depthwise_conv2d_v2 as depthwise_conv2d
-from millstream.ops.depthwise_convolution import separable_conv2d_v2 as separable_conv2d
-from millstream.ops.dilation_ops import with_space_to_batch as with_space_to_batch
-from millstream.ops.dropout_ops import dropout_v2 as dropout
-from millstream.ops.dropout_ops import zero_fraction as zero_fraction
-from millstream.ops.elementwise_ops import sigmoid as sigmoid
-from millstream.ops.elementwise_ops import tanh as tanh
-from millstream.ops.embedding_ops import embedding_lookup_v2 as embedding_lookup
-from millstream.ops.moments_ops import moments_v2 as moments
-from millstream.ops.moments_ops import normalize_moments as normalize_moments
-from millstream.ops.moments_ops import sufficient_statistics_v2 as sufficient_statistics
-from millstream.ops.moments_ops import weighted_moments_v2 as weighted_moments
-from millstream.ops.norm_ops import l2_loss as l2_loss
-from millstream.ops.norm_ops import l2_normalize as l2_normalize
-from millstream.ops.norm_ops import local_response_normalization as local_response_normalization
-from millstream.ops.norm_ops import local_response_normalization as lrn
-from millstream.ops.pooling import avg_pool1d as avg_pool1d
-from millstream.ops.pooling import avg_pool2d_v2 as avg_pool2d
-from millstream.ops.pooling import avg_pool3d as avg_pool3d
-from millstream.ops.pooling import avg_pool_v2 as avg_pool
-from millstream.ops.pooling import max_pool1d as max_pool1d
-from millstream.ops.pooling import max_pool2d as max_pool2d
-from millstream.ops.pooling import max_pool3d as max_pool3d
-from millstream.ops.pooling import max_pool_v2 as max_pool
-from millstream.ops.pooling import max_pool_with_argmax_v2 as max_pool_with_argmax
-from millstream.ops.pooling import pool_v2 as pool
-from millstream.ops.softmax_ops import log_softmax_v2 as log_softmax
-from millstream.ops.softmax_ops import softmax_v2 as softmax
-from millstream.ops.space_ops import depth_to_space_v2 as depth_to_space
-from millstream.ops.space_ops import space_to_batch_v2 as space_to_batch
-from millstream.ops.space_ops import space_to_depth_v2 as space_to_depth
-from millstream.ops.top_k_ops import in_top_k_v2 as in_top_k
-from millstream.ops.top_k_ops import top_k_v2 as top_k
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v2.nn import experimental as experimental
+    from millstream.ops.activation_ops import crelu_v2 as crelu
+    from millstream.ops.activation_ops import elu as elu
+    from millstream.ops.activation_ops import gelu as gelu
+    from millstream.ops.activation_ops import leaky_relu as leaky_relu
+    from millstream.ops.activation_ops import relu as relu
+    from millstream.ops.activation_ops import relu6 as relu6
+    from millstream.ops.activation_ops import selu as selu
+    from millstream.ops.activation_ops import silu as silu
+    from millstream.ops.activation_ops import silu as swish
+    from millstream.ops.activation_ops import softplus as softplus
+    from millstream.ops.activation_ops import softsign as softsign
+    from millstream.ops.approx_top_k_ops import approx_max_k as approx_max_k
+    from millstream.ops.approx_top_k_ops import approx_min_k as approx_min_k
+    from millstream.ops.average_loss_ops import compute_average_loss as compute_average_loss
+    from millstream.ops.average_loss_ops import scale_regularization_loss as scale_regularization_loss
+    from millstream.ops.batch_norm_ops import batch_norm_with_global_normalization_v2 as batch_norm_with_global_normalization
+    from millstream.ops.batch_norm_ops import batch_normalization as batch_normalization
+    from millstream.ops.bias_ops import bias_add as bias_add
+    from millstream.ops.candidate_sampling_ops import all_candidate_sampler as all_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import compute_accidental_hits as compute_accidental_hits
+    from millstream.ops.candidate_sampling_ops import fixed_unigram_candidate_sampler as fixed_unigram_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import learned_unigram_candidate_sampler as learned_unigram_candidate_sampler
+    from millstream.ops.conv_ops import conv2d_v2 as conv2d
+    from millstream.ops.conv_ops import conv3d_v2 as conv3d
+    from millstream.ops.convolution import atrous_conv2d as atrous_conv2d
+    from millstream.ops.convolution import atrous_conv2d_transpose as atrous_conv2d_transpose
+    from millstream.ops.convolution import conv1d_transpose as conv1d_transpose
+    from millstream.ops.convolution import conv1d_v2 as conv1d
+    from millstream.ops.convolution import conv2d_transpose_v2 as conv2d_transpose
+    from millstream.ops.convolution import conv3d_transpose_v2 as conv3d_transpose
+    from millstream.ops.convolution import conv_transpose as conv_transpose
+    from millstream.ops.convolution import convolution_v2 as convolution
+    from millstream.ops.cross_entropy_ops import log_poisson_loss as log_poisson_loss
+    from millstream.ops.cross_entropy_ops import sigmoid_cross_entropy_with_logits_v2 as sigmoid_cross_entropy_with_logits
+    from millstream.ops.cross_entropy_ops import softmax_cross_entropy_with_logits_2x as softmax_cross_entropy_with_logits
+    from millstream.ops.cross_entropy_ops import sparse_softmax_cross_entropy_with_logits_v2 as sparse_softmax_cross_entropy_with_logits
+    from millstream.ops.cross_entropy_ops import weighted_cross_entropy_with_logits_v2 as weighted_cross_entropy_with_logits
+    from millstream.ops.ctc_decoder_ops import collapse_repeated as collapse_repeated
+    from millstream.ops.ctc_decoder_ops import ctc_beam_search_decoder_v2 as ctc_beam_search_decoder
+    from millstream.ops.ctc_decoder_ops import ctc_greedy_decoder_v2 as ctc_greedy_decoder
+    from millstream.ops.ctc_decoder_ops import ctc_unique_labels as ctc_unique_labels
+    from millstream.ops.ctc_ops import ctc_loss_v2 as ctc_loss
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_filter as depthwise_conv2d_backprop_filter
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_native_backprop_input as depthwise_conv2d_backprop_input
+    from millstream.ops.depthwise_convolution import depthwise_conv2d_v2 as depthwise_conv2d
+    from millstream.ops.depthwise_convolution import separable_conv2d_v2 as separable_conv2d
+    from millstream.ops.dilation_ops import with_space_to_batch as with_space_to_batch
+    from millstream.ops.dropout_ops import dropout_v2 as dropout
+    from millstream.ops.dropout_ops import zero_fraction as zero_fraction
+    from millstream.ops.elementwise_ops import sigmoid as sigmoid
+    from millstream.ops.elementwise_ops import tanh as tanh
+    from millstream.ops.embedding_ops import embedding_lookup_v2 as embedding_lookup
+    from millstream.ops.embedding_sparse_ops import embedding_lookup_sparse_v2 as embedding_lookup_sparse
+    from millstream.ops.embedding_sparse_ops import safe_embedding_lookup_sparse_v2 as safe_embedding_lookup_sparse
+    from millstream.ops.fractional_pool_ops import fractional_avg_pool_v2 as fractional_avg_pool
+    from millstream.ops.fractional_pool_ops import fractional_max_pool_v2 as fractional_max_pool
+    from millstream.ops.isotonic_ops import isotonic_regression as isotonic_regression
+    from millstream.ops.moments_ops import moments_v2 as moments
+    from millstream.ops.moments_ops import normalize_moments as normalize_moments
+    from millstream.ops.moments_ops import sufficient_statistics_v2 as sufficient_statistics
+    from millstream.ops.moments_ops import weighted_moments_v2 as weighted_moments
+    from millstream.ops.morphology_ops import dilation2d_v2 as dilation2d
+    from millstream.ops.morphology_ops import erosion2d_v2 as erosion2d
+    from millstream.ops.norm_ops import l2_loss as l2_loss
+    from millstream.ops.norm_ops import l2_normalize as l2_normalize
+    from millstream.ops.norm_ops import local_response_normalization as local_response_normalization
+    from millstream.ops.norm_ops import local_response_normalization as lrn
+    from millstream.ops.pooling import avg_pool1d as avg_pool1d
+    from millstream.ops.pooling import avg_pool2d_v2 as avg_pool2d
+    from millstream.ops.pooling import avg_pool3d as avg_pool3d
+    from millstream.ops.pooling import avg_pool_v2 as avg_pool
+    from millstream.ops.pooling import max_pool1d as max_pool1d
+    from millstream.ops.pooling import max_pool2d as max_pool2d
+    from millstream.ops.pooling import max_pool3d as max_pool3d
+    from millstream.ops.pooling import max_pool_v2 as max_pool
+    from millstream.ops.pooling import max_pool_with_argmax_v2 as max_pool_with_argmax
+    from millstream.ops.pooling import pool_v2 as pool
+    from millstream.ops.sampled_losses import nce_loss_v2 as nce_loss
+    from millstream.ops.sampled_losses import sampled_softmax_loss_v2 as sampled_softmax_loss
+    from millstream.ops.softmax_ops import log_softmax_v2 as log_softmax
+    from millstream.ops.softmax_ops import softmax_v2 as softmax
+    from millstream.ops.space_ops import depth_to_space_v2 as depth_to_space
+    from millstream.ops.space_ops import space_to_batch_v2 as space_to_batch
+    from millstream.ops.space_ops import space_to_depth_v2 as space_to_depth
+    from millstream.ops.top_k_ops import in_top_k_v2 as in_top_k
+    from millstream.ops.top_k_ops import top_k_v2 as top_k
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "all_candidate_sampler": "millstream.ops.candidate_sampling_ops:all_candidate_sampler",
+        "approx_max_k": "millstream.ops.approx_top_k_ops:approx_max_k",
+        "approx_min_k": "millstream.ops.approx_top_k_ops:approx_min_k",
+        "atrous_conv2d": "millstream.ops.convolution:atrous_conv2d",
+        "atrous_conv2d_transpose": "millstream.ops.convolution:atrous_conv2d_transpose",
+        "avg_pool": "millstream.ops.pooling:avg_pool_v2",
+        "avg_pool1d": "millstream.ops.pooling:avg_pool1d",
+        "avg_pool2d": "millstream.ops.pooling:avg_pool2d_v2",
+        "avg_pool3d": "millstream.ops.pooling:avg_pool3d",
+        "batch_norm_with_global_normalization": "millstream.ops.batch_norm_ops:batch_norm_with_global_normalization_v2",
+        "batch_normalization": "millstream.ops.batch_norm_ops:batch_normalization",
+        "bias_add": "millstream.ops.bias_ops:bias_add",
+        "collapse_repeated": "millstream.ops.ctc_decoder_ops:collapse_repeated",
+        "compute_accidental_hits": "millstream.ops.candidate_sampling_ops:compute_accidental_hits",
+        "compute_average_loss": "millstream.ops.average_loss_ops:compute_average_loss",
+        "conv1d": "millstream.ops.convolution:conv1d_v2",
+        "conv1d_transpose": "millstream.ops.convolution:conv1d_transpose",
+        "conv2d": "millstream.ops.conv_ops:conv2d_v2",
+        "conv2d_transpose": "millstream.ops.convolution:conv2d_transpose_v2",
+        "conv3d": "millstream.ops.conv_ops:conv3d_v2",
+        "conv3d_transpose": "millstream.ops.convolution:conv3d_transpose_v2",
+        "conv_transpose": "millstream.ops.convolution:conv_transpose",
+        "convolution": "millstream.ops.convolution:convolution_v2",
+        "crelu": "millstream.ops.activation_ops:crelu_v2",
+        "ctc_beam_search_decoder": "millstream.ops.ctc_decoder_ops:ctc_beam_search_decoder_v2",
+        "ctc_greedy_decoder": "millstream.ops.ctc_decoder_ops:ctc_greedy_decoder_v2",
+        "ctc_loss": "millstream.ops.ctc_ops:ctc_loss_v2",
+        "ctc_unique_labels": "millstream.ops.ctc_decoder_ops:ctc_unique_labels",
+        "depth_to_space": "millstream.ops.space_ops:depth_to_space_v2",
+        "depthwise_conv2d": "millstream.ops.depthwise_convolution:depthwise_conv2d_v2",
+        "depthwise_conv2d_backprop_filter": "millstream.ops.depthwise_convolution:depthwise_conv2d_native_backprop_filter",
+        "depthwise_conv2d_backprop_input": "millstream.ops.depthwise_convolution:depthwise_conv2d_native_backprop_input",
+        "dilation2d": "millstream.ops.morphology_ops:dilation2d_v2",
+        "dropout": "millstream.ops.dropout_ops:dropout_v2",
+        "elu": "millstream.ops.activation_ops:elu",
+        "embedding_lookup": "millstream.ops.embedding_ops:embedding_lookup_v2",
+        "embedding_lookup_sparse": "millstream.ops.embedding_sparse_ops:embedding_lookup_sparse_v2",
+        "erosion2d": "millstream.ops.morphology_ops:erosion2d_v2",
+        "experimental": "millstream._api.v2.nn.experimental",
+        "fixed_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:fixed_unigram_candidate_sampler",
+        "fractional_avg_pool": "millstream.ops.fractional_pool_ops:fractional_avg_pool_v2",
+        "fractional_max_pool": "millstream.ops.fractional_pool_ops:fractional_max_pool_v2",
+        "gelu": "millstream.ops.activation_ops:gelu",
+        "in_top_k": "millstream.ops.top_k_ops:in_top_k_v2",
+        "isotonic_regression": "millstream.ops.isotonic_ops:isotonic_regression",
+        "l2_loss": "millstream.ops.norm_ops:l2_loss",
+        "l2_normalize": "millstream.ops.norm_ops:l2_normalize",
+        "leaky_relu": "millstream.ops.activation_ops:leaky_relu",
+        "learned_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:learned_unigram_candidate_sampler",
+        "local_response_normalization": "millstream.ops.norm_ops:local_response_normalization",
+        "log_poisson_loss": "millstream.ops.cross_entropy_ops:log_poisson_loss",
+        "log_softmax": "millstream.ops.softmax_ops:log_softmax_v2",
+        "lrn": "millstream.ops.norm_ops:local_response_normalization",
+        "max_pool": "millstream.ops.pooling:max_pool_v2",
+        "max_pool1d": "millstream.ops.pooling:max_pool1d",
+        "max_pool2d": "millstream.ops.pooling:max_pool2d",
+        "max_pool3d": "millstream.ops.pooling:max_pool3d",
+        "max_pool_with_argmax": "millstream.ops.pooling:max_pool_with_argmax_v2",
+        "moments": "millstream.ops.moments_ops:moments_v2",
+        "nce_loss": "millstream.ops.sampled_losses:nce_loss_v2",
+        "normalize_moments": "millstream.ops.moments_ops:normalize_moments",
+        "pool": "millstream.ops.pooling:pool_v2",
+        "relu": "millstream.ops.activation_ops:relu",
+        "relu6": "millstream.ops.activation_ops:relu6",
+        "safe_embedding_lookup_sparse": "millstream.ops.embedding_sparse_ops:safe_embedding_lookup_sparse_v2",
+        "sampled_softmax_loss": "millstream.ops.sampled_losses:sampled_softmax_loss_v2",
+        "scale_regularization_loss": "millstream.ops.average_loss_ops:scale_regularization_loss",
+        "selu": "millstream.ops.activation_ops:selu",
+        "separable_conv2d": "millstream.ops.depthwise_convolution:separable_conv2d_v2",
+        "sigmoid": "millstream.ops.elementwise_ops:sigmoid",
+        "sigmoid_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:sigmoid_cross_entropy_with_logits_v2",
+        "silu": "millstream.ops.activation_ops:silu",
+        "softmax": "millstream.ops.softmax_ops:softmax_v2",
+        "softmax_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:softmax_cross_entropy_with_logits_2x",
+        "softplus": "millstream.ops.activation_ops:softplus",
+        "softsign": "millstream.ops.activation_ops:softsign",
+        "space_to_batch": "millstream.ops.space_ops:space_to_batch_v2",
+        "space_to_depth": "millstream.ops.space_ops:space_to_depth_v2",
+        "sparse_softmax_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:sparse_softmax_cross_entropy_with_logits_v2",
+        "sufficient_statistics": "millstream.ops.moments_ops:sufficient_statistics_v2",
+        "swish": "millstream.ops.activation_ops:silu",
+        "tanh": "millstream.ops.elementwise_ops:tanh",
+        "top_k": "millstream.ops.top_k_ops:top_k_v2",
+        "weighted_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:weighted_cross_entropy_with_logits_v2",
+        "weighted_moments": "millstream.ops.moments_ops:weighted_moments_v2",
+        "with_space_to_batch": "millstream.ops.dilation_ops:with_space_to_batch",
+        "zero_fraction": "millstream.ops.dropout_ops:zero_fraction",
+    })
 
 __all__ = [
+    "all_candidate_sampler",
+    "approx_max_k",
+    "approx_min_k",
     "atrous_conv2d",
     "atrous_conv2d_transpose",
     "avg_pool",
@@ -82,6 +197,9 @@ __all__ = [
     "batch_norm_with_global_normalization",
     "batch_normalization",
     "bias_add",
+    "collapse_repeated",
+    "compute_accidental_hits",
+    "compute_average_loss",
     "conv1d",
     "conv1d_transpose",
     "conv2d",
@@ -91,18 +209,31 @@ __all__ = [
     "conv_transpose",
     "convolution",
     "crelu",
+    "ctc_beam_search_decoder",
+    "ctc_greedy_decoder",
+    "ctc_loss",
+    "ctc_unique_labels",
     "depth_to_space",
     "depthwise_conv2d",
     "depthwise_conv2d_backprop_filter",
     "depthwise_conv2d_backprop_input",
+    "dilation2d",
     "dropout",
     "elu",
     "embedding_lookup",
+    "embedding_lookup_sparse",
+    "erosion2d",
+    "experimental",
+    "fixed_unigram_candidate_sampler",
+    "fractional_avg_pool",
+    "fractional_max_pool",
     "gelu",
     "in_top_k",
+    "isotonic_regression",
     "l2_loss",
     "l2_normalize",
     "leaky_relu",
+    "learned_unigram_candidate_sampler",
     "local_response_normalization",
     "log_poisson_loss",
     "log_softmax",
@@ -113,10 +244,14 @@ __all__ = [
     "max_pool3d",
     "max_pool_with_argmax",
     "moments",
+    "nce_loss",
     "normalize_moments",
     "pool",
     "relu",
     "relu6",
+    "safe_embedding_lookup_sparse",
+    "sampled_softmax_loss",
+    "scale_regularization_loss",
     "selu",
     "separable_conv2d",
     "sigmoid",

@@ -4,14 +4,21 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.queues import FIFOQueue as FIFOQueue
-from millstream.ops.queues import PaddingFIFOQueue as PaddingFIFOQueue
-from millstream.ops.queues import PriorityQueue as PriorityQueue
-from millstream.ops.queues import QueueBase as QueueBase
-from millstream.ops.queues import RandomShuffleQueue as RandomShuffleQueue
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.queues import FIFOQueue as FIFOQueue
+    from millstream.ops.queues import PaddingFIFOQueue as PaddingFIFOQueue
+    from millstream.ops.queues import PriorityQueue as PriorityQueue
+    from millstream.ops.queues import QueueBase as QueueBase
+    from millstream.ops.queues import RandomShuffleQueue as RandomShuffleQueue
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "FIFOQueue": "millstream.ops.queues:FIFOQueue",
+        "PaddingFIFOQueue": "millstream.ops.queues:PaddingFIFOQueue",
+        "PriorityQueue": "millstream.ops.queues:PriorityQueue",
+        "QueueBase": "millstream.ops.queues:QueueBase",
+        "RandomShuffleQueue": "millstream.ops.queues:RandomShuffleQueue",
+    })
 
 __all__ = [
     "FIFOQueue",

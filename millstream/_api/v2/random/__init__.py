@@ -4,31 +4,98 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.random_ops import categorical as categorical
-from millstream.ops.random_ops import random_gamma as gamma
-from millstream.ops.random_ops import random_normal as normal
-from millstream.ops.random_ops import random_poisson_v2 as poisson
-from millstream.ops.random_ops import random_shuffle as shuffle
-from millstream.ops.random_ops import random_uniform as uniform
-from millstream.ops.random_ops import stateless_categorical as stateless_categorical
-from millstream.ops.random_ops import stateless_normal as stateless_normal
-from millstream.ops.random_ops import stateless_truncated_normal as stateless_truncated_normal
-from millstream.ops.random_ops import stateless_uniform as stateless_uniform
-from millstream.ops.random_ops import truncated_normal as truncated_normal
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v2.random import experimental as experimental
+    from millstream.core.random_seed import set_random_seed as set_seed
+    from millstream.ops.candidate_sampling_ops import all_candidate_sampler as all_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import fixed_unigram_candidate_sampler as fixed_unigram_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import learned_unigram_candidate_sampler as learned_unigram_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import log_uniform_candidate_sampler as log_uniform_candidate_sampler
+    from millstream.ops.candidate_sampling_ops import uniform_candidate_sampler as uniform_candidate_sampler
+    from millstream.ops.random_algorithms import Algorithm as Algorithm
+    from millstream.ops.random_generator import Generator as Generator
+    from millstream.ops.random_generator import create_rng_state_v2 as create_rng_state
+    from millstream.ops.random_generator import get_global_generator as get_global_generator
+    from millstream.ops.random_generator import set_global_generator as set_global_generator
+    from millstream.ops.random_ops import categorical as categorical
+    from millstream.ops.random_ops import random_gamma as gamma
+    from millstream.ops.random_ops import random_normal as normal
+    from millstream.ops.random_ops import random_poisson_v2 as poisson
+    from millstream.ops.random_ops import random_shuffle as shuffle
+    from millstream.ops.random_ops import random_uniform as uniform
+    from millstream.ops.random_ops import truncated_normal as truncated_normal
+    from millstream.ops.stateless_random import fold_in as fold_in
+    from millstream.ops.stateless_random import split as split
+    from millstream.ops.stateless_random import stateless_binomial as stateless_binomial
+    from millstream.ops.stateless_random import stateless_categorical as stateless_categorical
+    from millstream.ops.stateless_random import stateless_gamma as stateless_gamma
+    from millstream.ops.stateless_random import stateless_normal_v2 as stateless_normal
+    from millstream.ops.stateless_random import stateless_parameterized_truncated_normal as stateless_parameterized_truncated_normal
+    from millstream.ops.stateless_random import stateless_poisson as stateless_poisson
+    from millstream.ops.stateless_random import stateless_truncated_normal_v2 as stateless_truncated_normal
+    from millstream.ops.stateless_random import stateless_uniform_v2 as stateless_uniform
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Algorithm": "millstream.ops.random_algorithms:Algorithm",
+        "Generator": "millstream.ops.random_generator:Generator",
+        "all_candidate_sampler": "millstream.ops.candidate_sampling_ops:all_candidate_sampler",
+        "categorical": "millstream.ops.random_ops:categorical",
+        "create_rng_state": "millstream.ops.random_generator:create_rng_state_v2",
+        "experimental": "millstream._api.v2.random.experimental",
+        "fixed_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:fixed_unigram_candidate_sampler",
+        "fold_in": "millstream.ops.stateless_random:fold_in",
+        "gamma": "millstream.ops.random_ops:random_gamma",
+        "get_global_generator": "millstream.ops.random_generator:get_global_generator",
+        "learned_unigram_candidate_sampler": "millstream.ops.candidate_sampling_ops:learned_unigram_candidate_sampler",
+        "log_uniform_candidate_sampler": "millstream.ops.candidate_sampling_ops:log_uniform_candidate_sampler",
+        "normal": "millstream.ops.random_ops:random_normal",
+        "poisson": "millstream.ops.random_ops:random_poisson_v2",
+        "set_global_generator": "millstream.ops.random_generator:set_global_generator",
+        "set_seed": "millstream.core.random_seed:set_random_seed",
+        "shuffle": "millstream.ops.random_ops:random_shuffle",
+        "split": "millstream.ops.stateless_random:split",
+        "stateless_binomial": "millstream.ops.stateless_random:stateless_binomial",
+        "stateless_categorical": "millstream.ops.stateless_random:stateless_categorical",
+        "stateless_gamma": "millstream.ops.stateless_random:stateless_gamma",
+        "stateless_normal": "millstream.ops.stateless_random:stateless_normal_v2",
+        "stateless_parameterized_truncated_normal": "millstream.ops.stateless_random:stateless_parameterized_truncated_normal",
+        "stateless_poisson": "millstream.ops.stateless_random:stateless_poisson",
+        "stateless_truncated_normal": "millstream.ops.stateless_random:stateless_truncated_normal_v2",
+        "stateless_uniform": "millstream.ops.stateless_random:stateless_uniform_v2",
+        "truncated_normal": "millstream.ops.random_ops:truncated_normal",
+        "uniform": "millstream.ops.random_ops:random_uniform",
+        "uniform_candidate_sampler": "millstream.ops.candidate_sampling_ops:uniform_candidate_sampler",
+    })
 
 __all__ = [
+    "Algorithm",
+    "Generator",
+    "all_candidate_sampler",
     "categorical",
+    "create_rng_state",
+    "experimental",
+    "fixed_unigram_candidate_sampler",
+    "fold_in",
     "gamma",
+    "get_global_generator",
+    "learned_unigram_candidate_sampler",
+    "log_uniform_candidate_sampler",
     "normal",
     "poisson",
+    "set_global_generator",
+    "set_seed",
     "shuffle",
+    "split",
+    "stateless_binomial",
     "stateless_categorical",
+    "stateless_gamma",
     "stateless_normal",
+    "stateless_parameterized_truncated_normal",
+    "stateless_poisson",
     "stateless_truncated_normal",
     "stateless_uniform",
     "truncated_normal",
     "uniform",
+    "uniform_candidate_sampler",
 ]

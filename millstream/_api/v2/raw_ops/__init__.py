@@ -14,6 +14,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import AddN as AddN
     from millstream.public.raw_ops import AddV2 as AddV2
     from millstream.public.raw_ops import All as All
+    from millstream.public.raw_ops import AllCandidateSampler as AllCandidateSampler
     from millstream.public.raw_ops import Angle as Angle
     from millstream.public.raw_ops import Any as Any
     from millstream.public.raw_ops import ApplyAdaMax as ApplyAdaMax
@@ -32,6 +33,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import ApplyProximalAdagrad as ApplyProximalAdagrad
     from millstream.public.raw_ops import ApplyProximalGradientDescent as ApplyProximalGradientDescent
     from millstream.public.raw_ops import ApplyRMSProp as ApplyRMSProp
+    from millstream.public.raw_ops import ApproxTopK as ApproxTopK
     from millstream.public.raw_ops import ApproximateEqual as ApproximateEqual
     from millstream.public.raw_ops import ArgMax as ArgMax
     from millstream.public.raw_ops import ArgMin as ArgMin
@@ -54,12 +56,22 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import AvgPool3D as AvgPool3D
     from millstream.public.raw_ops import AvgPool3DGrad as AvgPool3DGrad
     from millstream.public.raw_ops import AvgPoolGrad as AvgPoolGrad
+    from millstream.public.raw_ops import BandedTriangularSolve as BandedTriangularSolve
     from millstream.public.raw_ops import BatchMatMul as BatchMatMul
     from millstream.public.raw_ops import BatchMatMulV2 as BatchMatMulV2
+    from millstream.public.raw_ops import BatchMatMulV3 as BatchMatMulV3
     from millstream.public.raw_ops import BatchToSpace as BatchToSpace
     from millstream.public.raw_ops import BatchToSpaceND as BatchToSpaceND
     from millstream.public.raw_ops import BesselI0e as BesselI0e
     from millstream.public.raw_ops import BesselI1e as BesselI1e
+    from millstream.public.raw_ops import BesselJ0 as BesselJ0
+    from millstream.public.raw_ops import BesselJ1 as BesselJ1
+    from millstream.public.raw_ops import BesselK0 as BesselK0
+    from millstream.public.raw_ops import BesselK0e as BesselK0e
+    from millstream.public.raw_ops import BesselK1 as BesselK1
+    from millstream.public.raw_ops import BesselK1e as BesselK1e
+    from millstream.public.raw_ops import BesselY0 as BesselY0
+    from millstream.public.raw_ops import BesselY1 as BesselY1
     from millstream.public.raw_ops import Betainc as Betainc
     from millstream.public.raw_ops import BiasAdd as BiasAdd
     from millstream.public.raw_ops import BiasAddGrad as BiasAddGrad
@@ -73,13 +85,20 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import BroadcastGradientArgs as BroadcastGradientArgs
     from millstream.public.raw_ops import BroadcastTo as BroadcastTo
     from millstream.public.raw_ops import Bucketize as Bucketize
+    from millstream.public.raw_ops import CTCBeamSearchDecoder as CTCBeamSearchDecoder
+    from millstream.public.raw_ops import CTCGreedyDecoder as CTCGreedyDecoder
+    from millstream.public.raw_ops import CTCLoss as CTCLoss
+    from millstream.public.raw_ops import CTCLossV2 as CTCLossV2
+    from millstream.public.raw_ops import Case as Case
     from millstream.public.raw_ops import Cast as Cast
     from millstream.public.raw_ops import Ceil as Ceil
     from millstream.public.raw_ops import CheckNumerics as CheckNumerics
+    from millstream.public.raw_ops import CheckNumericsV2 as CheckNumericsV2
     from millstream.public.raw_ops import Cholesky as Cholesky
     from millstream.public.raw_ops import ClipByValue as ClipByValue
     from millstream.public.raw_ops import Complex as Complex
     from millstream.public.raw_ops import ComplexAbs as ComplexAbs
+    from millstream.public.raw_ops import ComputeAccidentalHits as ComputeAccidentalHits
     from millstream.public.raw_ops import Concat as Concat
     from millstream.public.raw_ops import ConcatOffset as ConcatOffset
     from millstream.public.raw_ops import ConcatV2 as ConcatV2
@@ -99,7 +118,9 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Cumprod as Cumprod
     from millstream.public.raw_ops import Cumsum as Cumsum
     from millstream.public.raw_ops import CumulativeLogsumexp as CumulativeLogsumexp
+    from millstream.public.raw_ops import Dawsn as Dawsn
     from millstream.public.raw_ops import DebugGradientIdentity as DebugGradientIdentity
+    from millstream.public.raw_ops import DenseBincount as DenseBincount
     from millstream.public.raw_ops import DepthToSpace as DepthToSpace
     from millstream.public.raw_ops import DepthwiseConv2dNative as DepthwiseConv2dNative
     from millstream.public.raw_ops import DepthwiseConv2dNativeBackpropFilter as DepthwiseConv2dNativeBackpropFilter
@@ -109,13 +130,20 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Diag as Diag
     from millstream.public.raw_ops import DiagPart as DiagPart
     from millstream.public.raw_ops import Digamma as Digamma
+    from millstream.public.raw_ops import Dilation2D as Dilation2D
+    from millstream.public.raw_ops import Dilation2DBackpropFilter as Dilation2DBackpropFilter
+    from millstream.public.raw_ops import Dilation2DBackpropInput as Dilation2DBackpropInput
     from millstream.public.raw_ops import Div as Div
     from millstream.public.raw_ops import DivNoNan as DivNoNan
     from millstream.public.raw_ops import DynamicPartition as DynamicPartition
     from millstream.public.raw_ops import DynamicStitch as DynamicStitch
+    from millstream.public.raw_ops import EagerPyFunc as EagerPyFunc
+    from millstream.public.raw_ops import EditDistance as EditDistance
+    from millstream.public.raw_ops import Eig as Eig
     from millstream.public.raw_ops import Einsum as Einsum
     from millstream.public.raw_ops import Elu as Elu
     from millstream.public.raw_ops import EluGrad as EluGrad
+    from millstream.public.raw_ops import EmptyTensorList as EmptyTensorList
     from millstream.public.raw_ops import EnsureShape as EnsureShape
     from millstream.public.raw_ops import Equal as Equal
     from millstream.public.raw_ops import Erf as Erf
@@ -124,13 +152,33 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import EuclideanNorm as EuclideanNorm
     from millstream.public.raw_ops import Exp as Exp
     from millstream.public.raw_ops import ExpandDims as ExpandDims
+    from millstream.public.raw_ops import Expint as Expint
     from millstream.public.raw_ops import Expm1 as Expm1
+    from millstream.public.raw_ops import ExtractVolumePatches as ExtractVolumePatches
+    from millstream.public.raw_ops import FFT as FFT
+    from millstream.public.raw_ops import FFT2D as FFT2D
+    from millstream.public.raw_ops import FFT3D as FFT3D
     from millstream.public.raw_ops import FIFOQueue as FIFOQueue
     from millstream.public.raw_ops import FIFOQueueV2 as FIFOQueueV2
+    from millstream.public.raw_ops import FakeParam as FakeParam
+    from millstream.public.raw_ops import FakeQuantWithMinMaxArgs as FakeQuantWithMinMaxArgs
+    from millstream.public.raw_ops import FakeQuantWithMinMaxArgsGradient as FakeQuantWithMinMaxArgsGradient
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVars as FakeQuantWithMinMaxVars
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVarsGradient as FakeQuantWithMinMaxVarsGradient
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVarsPerChannel as FakeQuantWithMinMaxVarsPerChannel
+    from millstream.public.raw_ops import FakeQuantWithMinMaxVarsPerChannelGradient as FakeQuantWithMinMaxVarsPerChannelGradient
     from millstream.public.raw_ops import Fill as Fill
+    from millstream.public.raw_ops import Fingerprint as Fingerprint
+    from millstream.public.raw_ops import FixedUnigramCandidateSampler as FixedUnigramCandidateSampler
     from millstream.public.raw_ops import Floor as Floor
     from millstream.public.raw_ops import FloorDiv as FloorDiv
     from millstream.public.raw_ops import FloorMod as FloorMod
+    from millstream.public.raw_ops import FractionalAvgPool as FractionalAvgPool
+    from millstream.public.raw_ops import FractionalAvgPoolGrad as FractionalAvgPoolGrad
+    from millstream.public.raw_ops import FractionalMaxPool as FractionalMaxPool
+    from millstream.public.raw_ops import FractionalMaxPoolGrad as FractionalMaxPoolGrad
+    from millstream.public.raw_ops import FresnelCos as FresnelCos
+    from millstream.public.raw_ops import FresnelSin as FresnelSin
     from millstream.public.raw_ops import FusedBatchNorm as FusedBatchNorm
     from millstream.public.raw_ops import FusedBatchNormGrad as FusedBatchNormGrad
     from millstream.public.raw_ops import FusedBatchNormGradV2 as FusedBatchNormGradV2
@@ -145,8 +193,12 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import GuaranteeConst as GuaranteeConst
     from millstream.public.raw_ops import HistogramFixedWidth as HistogramFixedWidth
     from millstream.public.raw_ops import HistogramSummary as HistogramSummary
+    from millstream.public.raw_ops import IFFT as IFFT
+    from millstream.public.raw_ops import IFFT2D as IFFT2D
+    from millstream.public.raw_ops import IFFT3D as IFFT3D
     from millstream.public.raw_ops import Identity as Identity
     from millstream.public.raw_ops import IdentityN as IdentityN
+    from millstream.public.raw_ops import If as If
     from millstream.public.raw_ops import Igamma as Igamma
     from millstream.public.raw_ops import IgammaGradA as IgammaGradA
     from millstream.public.raw_ops import Igammac as Igammac
@@ -162,11 +214,13 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import IsInf as IsInf
     from millstream.public.raw_ops import IsNan as IsNan
     from millstream.public.raw_ops import IsVariableInitialized as IsVariableInitialized
+    from millstream.public.raw_ops import IsotonicRegression as IsotonicRegression
     from millstream.public.raw_ops import L2Loss as L2Loss
     from millstream.public.raw_ops import LRN as LRN
     from millstream.public.raw_ops import LRNGrad as LRNGrad
     from millstream.public.raw_ops import LeakyRelu as LeakyRelu
     from millstream.public.raw_ops import LeakyReluGrad as LeakyReluGrad
+    from millstream.public.raw_ops import LearnedUnigramCandidateSampler as LearnedUnigramCandidateSampler
     from millstream.public.raw_ops import LeftShift as LeftShift
     from millstream.public.raw_ops import Less as Less
     from millstream.public.raw_ops import LessEqual as LessEqual
@@ -177,11 +231,13 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Log1p as Log1p
     from millstream.public.raw_ops import LogMatrixDeterminant as LogMatrixDeterminant
     from millstream.public.raw_ops import LogSoftmax as LogSoftmax
+    from millstream.public.raw_ops import LogUniformCandidateSampler as LogUniformCandidateSampler
     from millstream.public.raw_ops import LogicalAnd as LogicalAnd
     from millstream.public.raw_ops import LogicalNot as LogicalNot
     from millstream.public.raw_ops import LogicalOr as LogicalOr
     from millstream.public.raw_ops import LowerBound as LowerBound
     from millstream.public.raw_ops import Lu as Lu
+    from millstream.public.raw_ops import MapRows as MapRows
     from millstream.public.raw_ops import MatMul as MatMul
     from millstream.public.raw_ops import MatrixBandPart as MatrixBandPart
     from millstream.public.raw_ops import MatrixDeterminant as MatrixDeterminant
@@ -229,6 +285,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Neg as Neg
     from millstream.public.raw_ops import NextAfter as NextAfter
     from millstream.public.raw_ops import NoOp as NoOp
+    from millstream.public.raw_ops import NonDeterministicInts as NonDeterministicInts
     from millstream.public.raw_ops import NotEqual as NotEqual
     from millstream.public.raw_ops import OneHot as OneHot
     from millstream.public.raw_ops import OnesLike as OnesLike
@@ -239,6 +296,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import PaddingFIFOQueueV2 as PaddingFIFOQueueV2
     from millstream.public.raw_ops import ParallelConcat as ParallelConcat
     from millstream.public.raw_ops import ParallelDynamicStitch as ParallelDynamicStitch
+    from millstream.public.raw_ops import PartitionedCall as PartitionedCall
     from millstream.public.raw_ops import Placeholder as Placeholder
     from millstream.public.raw_ops import PlaceholderWithDefault as PlaceholderWithDefault
     from millstream.public.raw_ops import Polygamma as Polygamma
@@ -253,6 +311,10 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import PyFunc as PyFunc
     from millstream.public.raw_ops import PyFuncStateless as PyFuncStateless
     from millstream.public.raw_ops import Qr as Qr
+    from millstream.public.raw_ops import QuantizeAndDequantizeV2 as QuantizeAndDequantizeV2
+    from millstream.public.raw_ops import QuantizeAndDequantizeV3 as QuantizeAndDequantizeV3
+    from millstream.public.raw_ops import QuantizeAndDequantizeV4 as QuantizeAndDequantizeV4
+    from millstream.public.raw_ops import QuantizeAndDequantizeV4Grad as QuantizeAndDequantizeV4Grad
     from millstream.public.raw_ops import QuantizeV2 as QuantizeV2
     from millstream.public.raw_ops import QueueClose as QueueClose
     from millstream.public.raw_ops import QueueCloseV2 as QueueCloseV2
@@ -272,6 +334,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import QueueSizeV2 as QueueSizeV2
     from millstream.public.raw_ops import RandomGamma as RandomGamma
     from millstream.public.raw_ops import RandomGammaGrad as RandomGammaGrad
+    from millstream.public.raw_ops import RandomIndexShuffle as RandomIndexShuffle
     from millstream.public.raw_ops import RandomPoissonV2 as RandomPoissonV2
     from millstream.public.raw_ops import RandomShuffle as RandomShuffle
     from millstream.public.raw_ops import RandomShuffleQueue as RandomShuffleQueue
@@ -343,6 +406,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import ReverseV2 as ReverseV2
     from millstream.public.raw_ops import RightShift as RightShift
     from millstream.public.raw_ops import Rint as Rint
+    from millstream.public.raw_ops import RngReadAndSkip as RngReadAndSkip
+    from millstream.public.raw_ops import RngSkip as RngSkip
     from millstream.public.raw_ops import Roll as Roll
     from millstream.public.raw_ops import Round as Round
     from millstream.public.raw_ops import Rsqrt as Rsqrt
@@ -380,6 +445,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Size as Size
     from millstream.public.raw_ops import Slice as Slice
     from millstream.public.raw_ops import Snapshot as Snapshot
+    from millstream.public.raw_ops import SobolSample as SobolSample
     from millstream.public.raw_ops import Softmax as Softmax
     from millstream.public.raw_ops import SoftmaxCrossEntropyWithLogits as SoftmaxCrossEntropyWithLogits
     from millstream.public.raw_ops import Softplus as Softplus
@@ -400,7 +466,10 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import SparseApplyProximalAdagrad as SparseApplyProximalAdagrad
     from millstream.public.raw_ops import SparseApplyProximalGradientDescent as SparseApplyProximalGradientDescent
     from millstream.public.raw_ops import SparseApplyRMSProp as SparseApplyRMSProp
+    from millstream.public.raw_ops import SparseFillEmptyRows as SparseFillEmptyRows
+    from millstream.public.raw_ops import SparseFillEmptyRowsGrad as SparseFillEmptyRowsGrad
     from millstream.public.raw_ops import SparseMatMul as SparseMatMul
+    from millstream.public.raw_ops import SparseReshape as SparseReshape
     from millstream.public.raw_ops import SparseSegmentMean as SparseSegmentMean
     from millstream.public.raw_ops import SparseSegmentMeanGrad as SparseSegmentMeanGrad
     from millstream.public.raw_ops import SparseSegmentMeanWithNumSegments as SparseSegmentMeanWithNumSegments
@@ -410,6 +479,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import SparseSegmentSum as SparseSegmentSum
     from millstream.public.raw_ops import SparseSegmentSumWithNumSegments as SparseSegmentSumWithNumSegments
     from millstream.public.raw_ops import SparseSoftmaxCrossEntropyWithLogits as SparseSoftmaxCrossEntropyWithLogits
+    from millstream.public.raw_ops import SparseToDense as SparseToDense
+    from millstream.public.raw_ops import Spence as Spence
     from millstream.public.raw_ops import Split as Split
     from millstream.public.raw_ops import SplitV as SplitV
     from millstream.public.raw_ops import Sqrt as Sqrt
@@ -417,11 +488,36 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Square as Square
     from millstream.public.raw_ops import SquaredDifference as SquaredDifference
     from millstream.public.raw_ops import Squeeze as Squeeze
+    from millstream.public.raw_ops import StatefulPartitionedCall as StatefulPartitionedCall
+    from millstream.public.raw_ops import StatefulRandomBinomial as StatefulRandomBinomial
+    from millstream.public.raw_ops import StatefulStandardNormalV2 as StatefulStandardNormalV2
+    from millstream.public.raw_ops import StatefulTruncatedNormal as StatefulTruncatedNormal
+    from millstream.public.raw_ops import StatefulUniform as StatefulUniform
+    from millstream.public.raw_ops import StatefulUniformFullInt as StatefulUniformFullInt
+    from millstream.public.raw_ops import StatefulUniformInt as StatefulUniformInt
+    from millstream.public.raw_ops import StatelessCase as StatelessCase
+    from millstream.public.raw_ops import StatelessIf as StatelessIf
     from millstream.public.raw_ops import StatelessMultinomial as StatelessMultinomial
+    from millstream.public.raw_ops import StatelessParameterizedTruncatedNormal as StatelessParameterizedTruncatedNormal
+    from millstream.public.raw_ops import StatelessRandomBinomial as StatelessRandomBinomial
+    from millstream.public.raw_ops import StatelessRandomGammaV2 as StatelessRandomGammaV2
+    from millstream.public.raw_ops import StatelessRandomGammaV3 as StatelessRandomGammaV3
+    from millstream.public.raw_ops import StatelessRandomGetAlg as StatelessRandomGetAlg
+    from millstream.public.raw_ops import StatelessRandomGetKeyCounter as StatelessRandomGetKeyCounter
+    from millstream.public.raw_ops import StatelessRandomGetKeyCounterAlg as StatelessRandomGetKeyCounterAlg
     from millstream.public.raw_ops import StatelessRandomNormal as StatelessRandomNormal
+    from millstream.public.raw_ops import StatelessRandomNormalV2 as StatelessRandomNormalV2
+    from millstream.public.raw_ops import StatelessRandomPoisson as StatelessRandomPoisson
     from millstream.public.raw_ops import StatelessRandomUniform as StatelessRandomUniform
+    from millstream.public.raw_ops import StatelessRandomUniformFullInt as StatelessRandomUniformFullInt
+    from millstream.public.raw_ops import StatelessRandomUniformFullIntV2 as StatelessRandomUniformFullIntV2
     from millstream.public.raw_ops import StatelessRandomUniformInt as StatelessRandomUniformInt
+    from millstream.public.raw_ops import StatelessRandomUniformIntV2 as StatelessRandomUniformIntV2
+    from millstream.public.raw_ops import StatelessRandomUniformV2 as StatelessRandomUniformV2
+    from millstream.public.raw_ops import StatelessShuffle as StatelessShuffle
     from millstream.public.raw_ops import StatelessTruncatedNormal as StatelessTruncatedNormal
+    from millstream.public.raw_ops import StatelessTruncatedNormalV2 as StatelessTruncatedNormalV2
+    from millstream.public.raw_ops import StatelessWhile as StatelessWhile
     from millstream.public.raw_ops import StopGradient as StopGradient
     from millstream.public.raw_ops import StridedSlice as StridedSlice
     from millstream.public.raw_ops import StridedSliceAssign as StridedSliceAssign
@@ -436,6 +532,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Tan as Tan
     from millstream.public.raw_ops import Tanh as Tanh
     from millstream.public.raw_ops import TanhGrad as TanhGrad
+    from millstream.public.raw_ops import TensorListPopBack as TensorListPopBack
+    from millstream.public.raw_ops import TensorListPushBack as TensorListPushBack
     from millstream.public.raw_ops import TensorScatterAdd as TensorScatterAdd
     from millstream.public.raw_ops import TensorScatterMax as TensorScatterMax
     from millstream.public.raw_ops import TensorScatterMin as TensorScatterMin
@@ -444,13 +542,18 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import TensorStridedSliceUpdate as TensorStridedSliceUpdate
     from millstream.public.raw_ops import TensorSummary as TensorSummary
     from millstream.public.raw_ops import TensorSummaryV2 as TensorSummaryV2
+    from millstream.public.raw_ops import ThreadUnsafeUnigramCandidateSampler as ThreadUnsafeUnigramCandidateSampler
     from millstream.public.raw_ops import Tile as Tile
+    from millstream.public.raw_ops import Timestamp as Timestamp
     from millstream.public.raw_ops import TopK as TopK
     from millstream.public.raw_ops import TopKV2 as TopKV2
     from millstream.public.raw_ops import Transpose as Transpose
+    from millstream.public.raw_ops import TridiagonalMatMul as TridiagonalMatMul
+    from millstream.public.raw_ops import TridiagonalSolve as TridiagonalSolve
     from millstream.public.raw_ops import TruncateDiv as TruncateDiv
     from millstream.public.raw_ops import TruncateMod as TruncateMod
     from millstream.public.raw_ops import TruncatedNormal as TruncatedNormal
+    from millstream.public.raw_ops import UniformCandidateSampler as UniformCandidateSampler
     from millstream.public.raw_ops import Unique as Unique
     from millstream.public.raw_ops import UniqueWithCounts as UniqueWithCounts
     from millstream.public.raw_ops import Unpack as Unpack
@@ -466,7 +569,9 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import VariableShape as VariableShape
     from millstream.public.raw_ops import VariableV2 as VariableV2
     from millstream.public.raw_ops import Where as Where
+    from millstream.public.raw_ops import While as While
     from millstream.public.raw_ops import Xdivy as Xdivy
+    from millstream.public.raw_ops import XlaOptimizationBarrier as XlaOptimizationBarrier
     from millstream.public.raw_ops import Xlog1py as Xlog1py
     from millstream.public.raw_ops import Xlogy as Xlogy
     from millstream.public.raw_ops import ZerosLike as ZerosLike
@@ -481,6 +586,7 @@ else:
         "AddN": "millstream.public.raw_ops:AddN",
         "AddV2": "millstream.public.raw_ops:AddV2",
         "All": "millstream.public.raw_ops:All",
+        "AllCandidateSampler": "millstream.public.raw_ops:AllCandidateSampler",
         "Angle": "millstream.public.raw_ops:Angle",
         "Any": "millstream.public.raw_ops:Any",
         "ApplyAdaMax": "millstream.public.raw_ops:ApplyAdaMax",
@@ -499,6 +605,7 @@ else:
         "ApplyProximalAdagrad": "millstream.public.raw_ops:ApplyProximalAdagrad",
         "ApplyProximalGradientDescent": "millstream.public.raw_ops:ApplyProximalGradientDescent",
         "ApplyRMSProp": "millstream.public.raw_ops:ApplyRMSProp",
+        "ApproxTopK": "millstream.public.raw_ops:ApproxTopK",
         "ApproximateEqual": "millstream.public.raw_ops:ApproximateEqual",
         "ArgMax": "millstream.public.raw_ops:ArgMax",
         "ArgMin": "millstream.public.raw_ops:ArgMin",
@@ -521,12 +628,22 @@ else:
         "AvgPool3D": "millstream.public.raw_ops:AvgPool3D",
         "AvgPool3DGrad": "millstream.public.raw_ops:AvgPool3DGrad",
         "AvgPoolGrad": "millstream.public.raw_ops:AvgPoolGrad",
+        "BandedTriangularSolve": "millstream.public.raw_ops:BandedTriangularSolve",
         "BatchMatMul": "millstream.public.raw_ops:BatchMatMul",
         "BatchMatMulV2": "millstream.public.raw_ops:BatchMatMulV2",
+        "BatchMatMulV3": "millstream.public.raw_ops:BatchMatMulV3",
         "BatchToSpace": "millstream.public.raw_ops:BatchToSpace",
         "BatchToSpaceND": "millstream.public.raw_ops:BatchToSpaceND",
         "BesselI0e": "millstream.public.raw_ops:BesselI0e",
         "BesselI1e": "millstream.public.raw_ops:BesselI1e",
+        "BesselJ0": "millstream.public.raw_ops:BesselJ0",
+        "BesselJ1": "millstream.public.raw_ops:BesselJ1",
+        "BesselK0": "millstream.public.raw_ops:BesselK0",
+        "BesselK0e": "millstream.public.raw_ops:BesselK0e",
+        "BesselK1": "millstream.public.raw_ops:BesselK1",
+        "BesselK1e": "millstream.public.raw_ops:BesselK1e",
+        "BesselY0": "millstream.public.raw_ops:BesselY0",
+        "BesselY1": "millstream.public.raw_ops:BesselY1",
         "Betainc": "millstream.public.raw_ops:Betainc",
         "BiasAdd": "millstream.public.raw_ops:BiasAdd",
         "BiasAddGrad": "millstream.public.raw_ops:BiasAddGrad",
@@ -540,13 +657,20 @@ else:
         "BroadcastGradientArgs": "millstream.public.raw_ops:BroadcastGradientArgs",
         "BroadcastTo": "millstream.public.raw_ops:BroadcastTo",
         "Bucketize": "millstream.public.raw_ops:Bucketize",
+        "CTCBeamSearchDecoder": "millstream.public.raw_ops:CTCBeamSearchDecoder",
+        "CTCGreedyDecoder": "millstream.public.raw_ops:CTCGreedyDecoder",
+        "CTCLoss": "millstream.public.raw_ops:CTCLoss",
+        "CTCLossV2": "millstream.public.raw_ops:CTCLossV2",
+        "Case": "millstream.public.raw_ops:Case",
         "Cast": "millstream.public.raw_ops:Cast",
         "Ceil": "millstream.public.raw_ops:Ceil",
         "CheckNumerics": "millstream.public.raw_ops:CheckNumerics",
+        "CheckNumericsV2": "millstream.public.raw_ops:CheckNumericsV2",
         "Cholesky": "millstream.public.raw_ops:Cholesky",
         "ClipByValue": "millstream.public.raw_ops:ClipByValue",
         "Complex": "millstream.public.raw_ops:Complex",
         "ComplexAbs": "millstream.public.raw_ops:ComplexAbs",
+        "ComputeAccidentalHits": "millstream.public.raw_ops:ComputeAccidentalHits",
         "Concat": "millstream.public.raw_ops:Concat",
         "ConcatOffset": "millstream.public.raw_ops:ConcatOffset",
         "ConcatV2": "millstream.public.raw_ops:ConcatV2",
@@ -566,7 +690,9 @@ else:
         "Cumprod": "millstream.public.raw_ops:Cumprod",
         "Cumsum": "millstream.public.raw_ops:Cumsum",
         "CumulativeLogsumexp": "millstream.public.raw_ops:CumulativeLogsumexp",
+        "Dawsn": "millstream.public.raw_ops:Dawsn",
         "DebugGradientIdentity": "millstream.public.raw_ops:DebugGradientIdentity",
+        "DenseBincount": "millstream.public.raw_ops:DenseBincount",
         "DepthToSpace": "millstream.public.raw_ops:DepthToSpace",
         "DepthwiseConv2dNative": "millstream.public.raw_ops:DepthwiseConv2dNative",
         "DepthwiseConv2dNativeBackpropFilter": "millstream.public.raw_ops:DepthwiseConv2dNativeBackpropFilter",
@@ -576,13 +702,20 @@ else:
         "Diag": "millstream.public.raw_ops:Diag",
         "DiagPart": "millstream.public.raw_ops:DiagPart",
         "Digamma": "millstream.public.raw_ops:Digamma",
+        "Dilation2D": "millstream.public.raw_ops:Dilation2D",
+        "Dilation2DBackpropFilter": "millstream.public.raw_ops:Dilation2DBackpropFilter",
+        "Dilation2DBackpropInput": "millstream.public.raw_ops:Dilation2DBackpropInput",
         "Div": "millstream.public.raw_ops:Div",
         "DivNoNan": "millstream.public.raw_ops:DivNoNan",
         "DynamicPartition": "millstream.public.raw_ops:DynamicPartition",
         "DynamicStitch": "millstream.public.raw_ops:DynamicStitch",
+        "EagerPyFunc": "millstream.public.raw_ops:EagerPyFunc",
+        "EditDistance": "millstream.public.raw_ops:EditDistance",
+        "Eig": "millstream.public.raw_ops:Eig",
         "Einsum": "millstream.public.raw_ops:Einsum",
         "Elu": "millstream.public.raw_ops:Elu",
         "EluGrad": "millstream.public.raw_ops:EluGrad",
+        "EmptyTensorList": "millstream.public.raw_ops:EmptyTensorList",
         "EnsureShape": "millstream.public.raw_ops:EnsureShape",
         "Equal": "millstream.public.raw_ops:Equal",
         "Erf": "millstream.public.raw_ops:Erf",
@@ -591,13 +724,33 @@ else:
         "EuclideanNorm": "millstream.public.raw_ops:EuclideanNorm",
         "Exp": "millstream.public.raw_ops:Exp",
         "ExpandDims": "millstream.public.raw_ops:ExpandDims",
+        "Expint": "millstream.public.raw_ops:Expint",
         "Expm1": "millstream.public.raw_ops:Expm1",
+        "ExtractVolumePatches": "millstream.public.raw_ops:ExtractVolumePatches",
+        "FFT": "millstream.public.raw_ops:FFT",
+        "FFT2D": "millstream.public.raw_ops:FFT2D",
+        "FFT3D": "millstream.public.raw_ops:FFT3D",
         "FIFOQueue": "millstream.public.raw_ops:FIFOQueue",
         "FIFOQueueV2": "millstream.public.raw_ops:FIFOQueueV2",
+        "FakeParam": "millstream.public.raw_ops:FakeParam",
+        "FakeQuantWithMinMaxArgs": "millstream.public.raw_ops:FakeQuantWithMinMaxArgs",
+        "FakeQuantWithMinMaxArgsGradient": "millstream.public.raw_ops:FakeQuantWithMinMaxArgsGradient",
+        "FakeQuantWithMinMaxVars": "millstream.public.raw_ops:FakeQuantWithMinMaxVars",
+        "FakeQuantWithMinMaxVarsGradient": "millstream.public.raw_ops:FakeQuantWithMinMaxVarsGradient",
+        "FakeQuantWithMinMaxVarsPerChannel": "millstream.public.raw_ops:FakeQuantWithMinMaxVarsPerChannel",
+        "FakeQuantWithMinMaxVarsPerChannelGradient": "millstream.public.raw_ops:FakeQuantWithMinMaxVarsPerChannelGradient",
         "Fill": "millstream.public.raw_ops:Fill",
+        "Fingerprint": "millstream.public.raw_ops:Fingerprint",
+        "FixedUnigramCandidateSampler": "millstream.public.raw_ops:FixedUnigramCandidateSampler",
         "Floor": "millstream.public.raw_ops:Floor",
         "FloorDiv": "millstream.public.raw_ops:FloorDiv",
         "FloorMod": "millstream.public.raw_ops:FloorMod",
+        "FractionalAvgPool": "millstream.public.raw_ops:FractionalAvgPool",
+        "FractionalAvgPoolGrad": "millstream.public.raw_ops:FractionalAvgPoolGrad",
+        "FractionalMaxPool": "millstream.public.raw_ops:FractionalMaxPool",
+        "FractionalMaxPoolGrad": "millstream.public.raw_ops:FractionalMaxPoolGrad",
+        "FresnelCos": "millstream.public.raw_ops:FresnelCos",
+        "FresnelSin": "millstream.public.raw_ops:FresnelSin",
         "FusedBatchNorm": "millstream.public.raw_ops:FusedBatchNorm",
         "FusedBatchNormGrad": "millstream.public.raw_ops:FusedBatchNormGrad",
         "FusedBatchNormGradV2": "millstream.public.raw_ops:FusedBatchNormGradV2",
@@ -612,8 +765,12 @@ else:
         "GuaranteeConst": "millstream.public.raw_ops:GuaranteeConst",
         "HistogramFixedWidth": "millstream.public.raw_ops:HistogramFixedWidth",
         "HistogramSummary": "millstream.public.raw_ops:HistogramSummary",
+        "IFFT": "millstream.public.raw_ops:IFFT",
+        "IFFT2D": "millstream.public.raw_ops:IFFT2D",
+        "IFFT3D": "millstream.public.raw_ops:IFFT3D",
         "Identity": "millstream.public.raw_ops:Identity",
         "IdentityN": "millstream.public.raw_ops:IdentityN",
+        "If": "millstream.public.raw_ops:If",
         "Igamma": "millstream.public.raw_ops:Igamma",
         "IgammaGradA": "millstream.public.raw_ops:IgammaGradA",
         "Igammac": "millstream.public.raw_ops:Igammac",
@@ -629,11 +786,13 @@ else:
         "IsInf": "millstream.public.raw_ops:IsInf",
         "IsNan": "millstream.public.raw_ops:IsNan",
         "IsVariableInitialized": "millstream.public.raw_ops:IsVariableInitialized",
+        "IsotonicRegression": "millstream.public.raw_ops:IsotonicRegression",
         "L2Loss": "millstream.public.raw_ops:L2Loss",
         "LRN": "millstream.public.raw_ops:LRN",
         "LRNGrad": "millstream.public.raw_ops:LRNGrad",
         "LeakyRelu": "millstream.public.raw_ops:LeakyRelu",
         "LeakyReluGrad": "millstream.public.raw_ops:LeakyReluGrad",
+        "LearnedUnigramCandidateSampler": "millstream.public.raw_ops:LearnedUnigramCandidateSampler",
         "LeftShift": "millstream.public.raw_ops:LeftShift",
         "Less": "millstream.public.raw_ops:Less",
         "LessEqual": "millstream.public.raw_ops:LessEqual",
@@ -644,11 +803,13 @@ else:
         "Log1p": "millstream.public.raw_ops:Log1p",
         "LogMatrixDeterminant": "millstream.public.raw_ops:LogMatrixDeterminant",
         "LogSoftmax": "millstream.public.raw_ops:LogSoftmax",
+        "LogUniformCandidateSampler": "millstream.public.raw_ops:LogUniformCandidateSampler",
         "LogicalAnd": "millstream.public.raw_ops:LogicalAnd",
         "LogicalNot": "millstream.public.raw_ops:LogicalNot",
         "LogicalOr": "millstream.public.raw_ops:LogicalOr",
         "LowerBound": "millstream.public.raw_ops:LowerBound",
         "Lu": "millstream.public.raw_ops:Lu",
+        "MapRows": "millstream.public.raw_ops:MapRows",
         "MatMul": "millstream.public.raw_ops:MatMul",
         "MatrixBandPart": "millstream.public.raw_ops:MatrixBandPart",
         "MatrixDeterminant": "millstream.public.raw_ops:MatrixDeterminant",
@@ -696,6 +857,7 @@ else:
         "Neg": "millstream.public.raw_ops:Neg",
         "NextAfter": "millstream.public.raw_ops:NextAfter",
         "NoOp": "millstream.public.raw_ops:NoOp",
+        "NonDeterministicInts": "millstream.public.raw_ops:NonDeterministicInts",
         "NotEqual": "millstream.public.raw_ops:NotEqual",
         "OneHot": "millstream.public.raw_ops:OneHot",
         "OnesLike": "millstream.public.raw_ops:OnesLike",
@@ -706,6 +868,7 @@ else:
         "PaddingFIFOQueueV2": "millstream.public.raw_ops:PaddingFIFOQueueV2",
         "ParallelConcat": "millstream.public.raw_ops:ParallelConcat",
         "ParallelDynamicStitch": "millstream.public.raw_ops:ParallelDynamicStitch",
+        "PartitionedCall": "millstream.public.raw_ops:PartitionedCall",
         "Placeholder": "millstream.public.raw_ops:Placeholder",
         "PlaceholderWithDefault": "millstream.public.raw_ops:PlaceholderWithDefault",
         "Polygamma": "millstream.public.raw_ops:Polygamma",
@@ -720,6 +883,10 @@ else:
         "PyFunc": "millstream.public.raw_ops:PyFunc",
         "PyFuncStateless": "millstream.public.raw_ops:PyFuncStateless",
         "Qr": "millstream.public.raw_ops:Qr",
+        "QuantizeAndDequantizeV2": "millstream.public.raw_ops:QuantizeAndDequantizeV2",
+        "QuantizeAndDequantizeV3": "millstream.public.raw_ops:QuantizeAndDequantizeV3",
+        "QuantizeAndDequantizeV4": "millstream.public.raw_ops:QuantizeAndDequantizeV4",
+        "QuantizeAndDequantizeV4Grad": "millstream.public.raw_ops:QuantizeAndDequantizeV4Grad",
         "QuantizeV2": "millstream.public.raw_ops:QuantizeV2",
         "QueueClose": "millstream.public.raw_ops:QueueClose",
         "QueueCloseV2": "millstream.public.raw_ops:QueueCloseV2",
@@ -739,6 +906,7 @@ else:
         "QueueSizeV2": "millstream.public.raw_ops:QueueSizeV2",
         "RandomGamma": "millstream.public.raw_ops:RandomGamma",
         "RandomGammaGrad": "millstream.public.raw_ops:RandomGammaGrad",
+        "RandomIndexShuffle": "millstream.public.raw_ops:RandomIndexShuffle",
         "RandomPoissonV2": "millstream.public.raw_ops:RandomPoissonV2",
         "RandomShuffle": "millstream.public.raw_ops:RandomShuffle",
         "RandomShuffleQueue": "millstream.public.raw_ops:RandomShuffleQueue",
@@ -810,6 +978,8 @@ else:
         "ReverseV2": "millstream.public.raw_ops:ReverseV2",
         "RightShift": "millstream.public.raw_ops:RightShift",
         "Rint": "millstream.public.raw_ops:Rint",
+        "RngReadAndSkip": "millstream.public.raw_ops:RngReadAndSkip",
+        "RngSkip": "millstream.public.raw_ops:RngSkip",
         "Roll": "millstream.public.raw_ops:Roll",
         "Round": "millstream.public.raw_ops:Round",
         "Rsqrt": "millstream.public.raw_ops:Rsqrt",
@@ -847,6 +1017,7 @@ else:
         "Size": "millstream.public.raw_ops:Size",
         "Slice": "millstream.public.raw_ops:Slice",
         "Snapshot": "millstream.public.raw_ops:Snapshot",
+        "SobolSample": "millstream.public.raw_ops:SobolSample",
         "Softmax": "millstream.public.raw_ops:Softmax",
         "SoftmaxCrossEntropyWithLogits": "millstream.public.raw_ops:SoftmaxCrossEntropyWithLogits",
         "Softplus": "millstream.public.raw_ops:Softplus",
@@ -867,7 +1038,10 @@ else:
         "SparseApplyProximalAdagrad": "millstream.public.raw_ops:SparseApplyProximalAdagrad",
         "SparseApplyProximalGradientDescent": "millstream.public.raw_ops:SparseApplyProximalGradientDescent",
         "SparseApplyRMSProp": "millstream.public.raw_ops:SparseApplyRMSProp",
+        "SparseFillEmptyRows": "millstream.public.raw_ops:SparseFillEmptyRows",
+        "SparseFillEmptyRowsGrad": "millstream.public.raw_ops:SparseFillEmptyRowsGrad",
         "SparseMatMul": "millstream.public.raw_ops:SparseMatMul",
+        "SparseReshape": "millstream.public.raw_ops:SparseReshape",
         "SparseSegmentMean": "millstream.public.raw_ops:SparseSegmentMean",
         "SparseSegmentMeanGrad": "millstream.public.raw_ops:SparseSegmentMeanGrad",
         "SparseSegmentMeanWithNumSegments": "millstream.public.raw_ops:SparseSegmentMeanWithNumSegments",
@@ -877,6 +1051,8 @@ else:
         "SparseSegmentSum": "millstream.public.raw_ops:SparseSegmentSum",
         "SparseSegmentSumWithNumSegments": "millstream.public.raw_ops:SparseSegmentSumWithNumSegments",
         "SparseSoftmaxCrossEntropyWithLogits": "millstream.public.raw_ops:SparseSoftmaxCrossEntropyWithLogits",
+        "SparseToDense": "millstream.public.raw_ops:SparseToDense",
+        "Spence": "millstream.public.raw_ops:Spence",
         "Split": "millstream.public.raw_ops:Split",
         "SplitV": "millstream.public.raw_ops:SplitV",
         "Sqrt": "millstream.public.raw_ops:Sqrt",
@@ -884,11 +1060,36 @@ else:
         "Square": "millstream.public.raw_ops:Square",
         "SquaredDifference": "millstream.public.raw_ops:SquaredDifference",
         "Squeeze": "millstream.public.raw_ops:Squeeze",
+        "StatefulPartitionedCall": "millstream.public.raw_ops:StatefulPartitionedCall",
+        "StatefulRandomBinomial": "millstream.public.raw_ops:StatefulRandomBinomial",
+        "StatefulStandardNormalV2": "millstream.public.raw_ops:StatefulStandardNormalV2",
+        "StatefulTruncatedNormal": "millstream.public.raw_ops:StatefulTruncatedNormal",
+        "StatefulUniform": "millstream.public.raw_ops:StatefulUniform",
+        "StatefulUniformFullInt": "millstream.public.raw_ops:StatefulUniformFullInt",
+        "StatefulUniformInt": "millstream.public.raw_ops:StatefulUniformInt",
+        "StatelessCase": "millstream.public.raw_ops:StatelessCase",
+        "StatelessIf": "millstream.public.raw_ops:StatelessIf",
         "StatelessMultinomial": "millstream.public.raw_ops:StatelessMultinomial",
+        "StatelessParameterizedTruncatedNormal": "millstream.public.raw_ops:StatelessParameterizedTruncatedNormal",
+        "StatelessRandomBinomial": "millstream.public.raw_ops:StatelessRandomBinomial",
+        "StatelessRandomGammaV2": "millstream.public.raw_ops:StatelessRandomGammaV2",
+        "StatelessRandomGammaV3": "millstream.public.raw_ops:StatelessRandomGammaV3",
+        "StatelessRandomGetAlg": "millstream.public.raw_ops:StatelessRandomGetAlg",
+        "StatelessRandomGetKeyCounter": "millstream.public.raw_ops:StatelessRandomGetKeyCounter",
+        "StatelessRandomGetKeyCounterAlg": "millstream.public.raw_ops:StatelessRandomGetKeyCounterAlg",
         "StatelessRandomNormal": "millstream.public.raw_ops:StatelessRandomNormal",
+        "StatelessRandomNormalV2": "millstream.public.raw_ops:StatelessRandomNormalV2",
+        "StatelessRandomPoisson": "millstream.public.raw_ops:StatelessRandomPoisson",
         "StatelessRandomUniform": "millstream.public.raw_ops:StatelessRandomUniform",
+        "StatelessRandomUniformFullInt": "millstream.public.raw_ops:StatelessRandomUniformFullInt",
+        "StatelessRandomUniformFullIntV2": "millstream.public.raw_ops:StatelessRandomUniformFullIntV2",
         "StatelessRandomUniformInt": "millstream.public.raw_ops:StatelessRandomUniformInt",
+        "StatelessRandomUniformIntV2": "millstream.public.raw_ops:StatelessRandomUniformIntV2",
+        "StatelessRandomUniformV2": "millstream.public.raw_ops:StatelessRandomUniformV2",
+        "StatelessShuffle": "millstream.public.raw_ops:StatelessShuffle",
         "StatelessTruncatedNormal": "millstream.public.raw_ops:StatelessTruncatedNormal",
+        "StatelessTruncatedNormalV2": "millstream.public.raw_ops:StatelessTruncatedNormalV2",
+        "StatelessWhile": "millstream.public.raw_ops:StatelessWhile",
         "StopGradient": "millstream.public.raw_ops:StopGradient",
         "StridedSlice": "millstream.public.raw_ops:StridedSlice",
         "StridedSliceAssign": "millstream.public.raw_ops:StridedSliceAssign",
@@ -903,6 +1104,8 @@ else:
         "Tan": "millstream.public.raw_ops:Tan",
         "Tanh": "millstream.public.raw_ops:Tanh",
         "TanhGrad": "millstream.public.raw_ops:TanhGrad",
+        "TensorListPopBack": "millstream.public.raw_ops:TensorListPopBack",
+        "TensorListPushBack": "millstream.public.raw_ops:TensorListPushBack",
         "TensorScatterAdd": "millstream.public.raw_ops:TensorScatterAdd",
         "TensorScatterMax": "millstream.public.raw_ops:TensorScatterMax",
         "TensorScatterMin": "millstream.public.raw_ops:TensorScatterMin",
@@ -911,13 +1114,18 @@ else:
         "TensorStridedSliceUpdate": "millstream.public.raw_ops:TensorStridedSliceUpdate",
         "TensorSummary": "millstream.public.raw_ops:TensorSummary",
         "TensorSummaryV2": "millstream.public.raw_ops:TensorSummaryV2",
+        "ThreadUnsafeUnigramCandidateSampler": "millstream.public.raw_ops:ThreadUnsafeUnigramCandidateSampler",
         "Tile": "millstream.public.raw_ops:Tile",
+        "Timestamp": "millstream.public.raw_ops:Timestamp",
         "TopK": "millstream.public.raw_ops:TopK",
         "TopKV2": "millstream.public.raw_ops:TopKV2",
         "Transpose": "millstream.public.raw_ops:Transpose",
+        "TridiagonalMatMul": "millstream.public.raw_ops:TridiagonalMatMul",
+        "TridiagonalSolve": "millstream.public.raw_ops:TridiagonalSolve",
         "TruncateDiv": "millstream.public.raw_ops:TruncateDiv",
         "TruncateMod": "millstream.public.raw_ops:TruncateMod",
         "TruncatedNormal": "millstream.public.raw_ops:TruncatedNormal",
+        "UniformCandidateSampler": "millstream.public.raw_ops:UniformCandidateSampler",
         "Unique": "millstream.public.raw_ops:Unique",
         "UniqueWithCounts": "millstream.public.raw_ops:UniqueWithCounts",
         "Unpack": "millstream.public.raw_ops:Unpack",
@@ -933,7 +1141,9 @@ else:
         "VariableShape": "millstream.public.raw_ops:VariableShape",
         "VariableV2": "millstream.public.raw_ops:VariableV2",
         "Where": "millstream.public.raw_ops:Where",
+        "While": "millstream.public.raw_ops:While",
         "Xdivy": "millstream.public.raw_ops:Xdivy",
+        "XlaOptimizationBarrier": "millstream.public.raw_ops:XlaOptimizationBarrier",
         "Xlog1py": "millstream.public.raw_ops:Xlog1py",
         "Xlogy": "millstream.public.raw_ops:Xlogy",
         "ZerosLike": "millstream.public.raw_ops:ZerosLike",
@@ -949,6 +1159,7 @@ __all__ = [
     "AddN",
     "AddV2",
     "All",
+    "AllCandidateSampler",
     "Angle",
     "Any",
     "ApplyAdaMax",
@@ -967,6 +1178,7 @@ __all__ = [
     "ApplyProximalAdagrad",
     "ApplyProximalGradientDescent",
     "ApplyRMSProp",
+    "ApproxTopK",
     "ApproximateEqual",
     "ArgMax",
     "ArgMin",
@@ -989,12 +1201,22 @@ __all__ = [
     "AvgPool3D",
     "AvgPool3DGrad",
     "AvgPoolGrad",
+    "BandedTriangularSolve",
     "BatchMatMul",
     "BatchMatMulV2",
+    "BatchMatMulV3",
     "BatchToSpace",
     "BatchToSpaceND",
     "BesselI0e",
     "BesselI1e",
+    "BesselJ0",
+    "BesselJ1",
+    "BesselK0",
+    "BesselK0e",
+    "BesselK1",
+    "BesselK1e",
+    "BesselY0",
+    "BesselY1",
     "Betainc",
     "BiasAdd",
     "BiasAddGrad",
@@ -1008,13 +1230,20 @@ __all__ = [
     "BroadcastGradientArgs",
     "BroadcastTo",
     "Bucketize",
+    "CTCBeamSearchDecoder",
+    "CTCGreedyDecoder",
+    "CTCLoss",
+    "CTCLossV2",
+    "Case",
     "Cast",
     "Ceil",
     "CheckNumerics",
+    "CheckNumericsV2",
     "Cholesky",
     "ClipByValue",
     "Complex",
     "ComplexAbs",
+    "ComputeAccidentalHits",
     "Concat",
     "ConcatOffset",
     "ConcatV2",
@@ -1034,7 +1263,9 @@ __all__ = [
     "Cumprod",
     "Cumsum",
     "CumulativeLogsumexp",
+    "Dawsn",
     "DebugGradientIdentity",
+    "DenseBincount",
     "DepthToSpace",
     "DepthwiseConv2dNative",
     "DepthwiseConv2dNativeBackpropFilter",
@@ -1044,13 +1275,20 @@ __all__ = [
     "Diag",
     "DiagPart",
     "Digamma",
+    "Dilation2D",
+    "Dilation2DBackpropFilter",
+    "Dilation2DBackpropInput",
     "Div",
     "DivNoNan",
     "DynamicPartition",
     "DynamicStitch",
+    "EagerPyFunc",
+    "EditDistance",
+    "Eig",
     "Einsum",
     "Elu",
     "EluGrad",
+    "EmptyTensorList",
     "EnsureShape",
     "Equal",
     "Erf",
@@ -1059,13 +1297,33 @@ __all__ = [
     "EuclideanNorm",
     "Exp",
     "ExpandDims",
+    "Expint",
     "Expm1",
+    "ExtractVolumePatches",
+    "FFT",
+    "FFT2D",
+    "FFT3D",
     "FIFOQueue",
     "FIFOQueueV2",
+    "FakeParam",
+    "FakeQuantWithMinMaxArgs",
+    "FakeQuantWithMinMaxArgsGradient",
+    "FakeQuantWithMinMaxVars",
+    "FakeQuantWithMinMaxVarsGradient",
+    "FakeQuantWithMinMaxVarsPerChannel",
+    "FakeQuantWithMinMaxVarsPerChannelGradient",
     "Fill",
+    "Fingerprint",
+    "FixedUnigramCandidateSampler",
     "Floor",
     "FloorDiv",
     "FloorMod",
+    "FractionalAvgPool",
+    "FractionalAvgPoolGrad",
+    "FractionalMaxPool",
+    "FractionalMaxPoolGrad",
+    "FresnelCos",
+    "FresnelSin",
     "FusedBatchNorm",
     "FusedBatchNormGrad",
     "FusedBatchNormGradV2",
@@ -1080,8 +1338,12 @@ __all__ = [
     "GuaranteeConst",
     "HistogramFixedWidth",
     "HistogramSummary",
+    "IFFT",
+    "IFFT2D",
+    "IFFT3D",
     "Identity",
     "IdentityN",
+    "If",
     "Igamma",
     "IgammaGradA",
     "Igammac",
@@ -1097,11 +1359,13 @@ __all__ = [
     "IsInf",
     "IsNan",
     "IsVariableInitialized",
+    "IsotonicRegression",
     "L2Loss",
     "LRN",
     "LRNGrad",
     "LeakyRelu",
     "LeakyReluGrad",
+    "LearnedUnigramCandidateSampler",
     "LeftShift",
     "Less",
     "LessEqual",
@@ -1112,11 +1376,13 @@ __all__ = [
     "Log1p",
     "LogMatrixDeterminant",
     "LogSoftmax",
+    "LogUniformCandidateSampler",
     "LogicalAnd",
     "LogicalNot",
     "LogicalOr",
     "LowerBound",
     "Lu",
+    "MapRows",
     "MatMul",
     "MatrixBandPart",
     "MatrixDeterminant",
@@ -1164,6 +1430,7 @@ __all__ = [
     "Neg",
     "NextAfter",
     "NoOp",
+    "NonDeterministicInts",
     "NotEqual",
     "OneHot",
     "OnesLike",
@@ -1174,6 +1441,7 @@ __all__ = [
     "PaddingFIFOQueueV2",
     "ParallelConcat",
     "ParallelDynamicStitch",
+    "PartitionedCall",
     "Placeholder",
     "PlaceholderWithDefault",
     "Polygamma",
@@ -1188,6 +1456,10 @@ __all__ = [
     "PyFunc",
     "PyFuncStateless",
     "Qr",
+    "QuantizeAndDequantizeV2",
+    "QuantizeAndDequantizeV3",
+    "QuantizeAndDequantizeV4",
+    "QuantizeAndDequantizeV4Grad",
     "QuantizeV2",
     "QueueClose",
     "QueueCloseV2",
@@ -1207,6 +1479,7 @@ __all__ = [
     "QueueSizeV2",
     "RandomGamma",
     "RandomGammaGrad",
+    "RandomIndexShuffle",
     "RandomPoissonV2",
     "RandomShuffle",
     "RandomShuffleQueue",
@@ -1278,6 +1551,8 @@ __all__ = [
     "ReverseV2",
     "RightShift",
     "Rint",
+    "RngReadAndSkip",
+    "RngSkip",
     "Roll",
     "Round",
     "Rsqrt",
@@ -1315,6 +1590,7 @@ __all__ = [
     "Size",
     "Slice",
     "Snapshot",
+    "SobolSample",
     "Softmax",
     "SoftmaxCrossEntropyWithLogits",
     "Softplus",
@@ -1335,7 +1611,10 @@ __all__ = [
     "SparseApplyProximalAdagrad",
     "SparseApplyProximalGradientDescent",
     "SparseApplyRMSProp",
+    "SparseFillEmptyRows",
+    "SparseFillEmptyRowsGrad",
     "SparseMatMul",
+    "SparseReshape",
     "SparseSegmentMean",
     "SparseSegmentMeanGrad",
     "SparseSegmentMeanWithNumSegments",
@@ -1345,6 +1624,8 @@ __all__ = [
     "SparseSegmentSum",
     "SparseSegmentSumWithNumSegments",
     "SparseSoftmaxCrossEntropyWithLogits",
+    "SparseToDense",
+    "Spence",
     "Split",
     "SplitV",
     "Sqrt",
@@ -1352,11 +1633,36 @@ __all__ = [
     "Square",
     "SquaredDifference",
     "Squeeze",
+    "StatefulPartitionedCall",
+    "StatefulRandomBinomial",
+    "StatefulStandardNormalV2",
+    "StatefulTruncatedNormal",
+    "StatefulUniform",
+    "StatefulUniformFullInt",
+    "StatefulUniformInt",
+    "StatelessCase",
+    "StatelessIf",
     "StatelessMultinomial",
+    "StatelessParameterizedTruncatedNormal",
+    "StatelessRandomBinomial",
+    "StatelessRandomGammaV2",
+    "StatelessRandomGammaV3",
+    "StatelessRandomGetAlg",
+    "StatelessRandomGetKeyCounter",
+    "StatelessRandomGetKeyCounterAlg",
     "StatelessRandomNormal",
+    "StatelessRandomNormalV2",
+    "StatelessRandomPoisson",
     "StatelessRandomUniform",
+    "StatelessRandomUniformFullInt",
+    "StatelessRandomUniformFullIntV2",
     "StatelessRandomUniformInt",
+    "StatelessRandomUniformIntV2",
+    "StatelessRandomUniformV2",
+    "StatelessShuffle",
     "StatelessTruncatedNormal",
+    "StatelessTruncatedNormalV2",
+    "StatelessWhile",
     "StopGradient",
     "StridedSlice",
     "StridedSliceAssign",
@@ -1371,6 +1677,8 @@ __all__ = [
     "Tan",
     "Tanh",
     "TanhGrad",
+    "TensorListPopBack",
+    "TensorListPushBack",
     "TensorScatterAdd",
     "TensorScatterMax",
     "TensorScatterMin",
@@ -1379,13 +1687,18 @@ __all__ = [
     "TensorStridedSliceUpdate",
     "TensorSummary",
     "TensorSummaryV2",
+    "ThreadUnsafeUnigramCandidateSampler",
     "Tile",
+    "Timestamp",
     "TopK",
     "TopKV2",
     "Transpose",
+    "TridiagonalMatMul",
+    "TridiagonalSolve",
     "TruncateDiv",
     "TruncateMod",
     "TruncatedNormal",
+    "UniformCandidateSampler",
     "Unique",
     "UniqueWithCounts",
     "Unpack",
@@ -1401,7 +1714,9 @@ __all__ = [
     "VariableShape",
     "VariableV2",
     "Where",
+    "While",
     "Xdivy",
+    "XlaOptimizationBarrier",
     "Xlog1py",
     "Xlogy",
     "ZerosLike",

@@ -4,16 +4,31 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.sparse_tensor import SparseTensor as SparseTensor
-from millstream.ops.sparse_segment_ops import sparse_segment_mean_v2 as segment_mean
-from millstream.ops.sparse_segment_ops import sparse_segment_sqrt_n_v2 as segment_sqrt_n
-from millstream.ops.sparse_segment_ops import sparse_segment_sum_v2 as segment_sum
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.sparse_tensor import SparseTensor as SparseTensor
+    from millstream.ops.sparse_rows_ops import sparse_fill_empty_rows as fill_empty_rows
+    from millstream.ops.sparse_rows_ops import sparse_reshape as reshape
+    from millstream.ops.sparse_rows_ops import sparse_retain as retain
+    from millstream.ops.sparse_segment_ops import sparse_segment_mean_v2 as segment_mean
+    from millstream.ops.sparse_segment_ops import sparse_segment_sqrt_n_v2 as segment_sqrt_n
+    from millstream.ops.sparse_segment_ops import sparse_segment_sum_v2 as segment_sum
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "SparseTensor": "millstream.core.sparse_tensor:SparseTensor",
+        "fill_empty_rows": "millstream.ops.sparse_rows_ops:sparse_fill_empty_rows",
+        "reshape": "millstream.ops.sparse_rows_ops:sparse_reshape",
+        "retain": "millstream.ops.sparse_rows_ops:sparse_retain",
+        "segment_mean": "millstream.ops.sparse_segment_ops:sparse_segment_mean_v2",
+        "segment_sqrt_n": "millstream.ops.sparse_segment_ops:sparse_segment_sqrt_n_v2",
+        "segment_sum": "millstream.ops.sparse_segment_ops:sparse_segment_sum_v2",
+    })
 
 __all__ = [
     "SparseTensor",
+    "fill_empty_rows",
+    "reshape",
+    "retain",
     "segment_mean",
     "segment_sqrt_n",
     "segment_sum",

@@ -4,13 +4,19 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.string_ops import as_string as as_string
-from millstream.ops.string_ops import string_format as format
-from millstream.ops.string_ops import string_join as join
-from millstream.ops.string_ops import string_to_number_v2 as to_number
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.string_ops import as_string as as_string
+    from millstream.ops.string_ops import string_format as format
+    from millstream.ops.string_ops import string_join as join
+    from millstream.ops.string_ops import string_to_number_v2 as to_number
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "as_string": "millstream.ops.string_ops:as_string",
+        "format": "millstream.ops.string_ops:string_format",
+        "join": "millstream.ops.string_ops:string_join",
+        "to_number": "millstream.ops.string_ops:string_to_number_v2",
+    })
 
 __all__ = [
     "as_string",

@@ -4,13 +4,35 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.public.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
-from millstream.public.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.platform.sysconfig import CXX_VERSION as CXX_VERSION
+    from millstream.platform.sysconfig import get_build_info as get_build_info
+    from millstream.platform.sysconfig import get_compile_flags as get_compile_flags
+    from millstream.platform.sysconfig import get_include as get_include
+    from millstream.platform.sysconfig import get_lib as get_lib
+    from millstream.platform.sysconfig import get_link_flags as get_link_flags
+    from millstream.public.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
+    from millstream.public.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "CXX11_ABI_FLAG": "millstream.public.versions:CXX11_ABI_FLAG",
+        "CXX_VERSION": "millstream.platform.sysconfig:CXX_VERSION",
+        "MONOLITHIC_BUILD": "millstream.public.versions:MONOLITHIC_BUILD",
+        "get_build_info": "millstream.platform.sysconfig:get_build_info",
+        "get_compile_flags": "millstream.platform.sysconfig:get_compile_flags",
+        "get_include": "millstream.platform.sysconfig:get_include",
+        "get_lib": "millstream.platform.sysconfig:get_lib",
+        "get_link_flags": "millstream.platform.sysconfig:get_link_flags",
+    })
 
 __all__ = [
     "CXX11_ABI_FLAG",
+    "CXX_VERSION",
     "MONOLITHIC_BUILD",
+    "get_build_info",
+    "get_compile_flags",
+    "get_include",
+    "get_lib",
+    "get_link_flags",
 ]

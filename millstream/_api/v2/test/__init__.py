@@ -4,27 +4,62 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.test.helpers import Benchmark as Benchmark
-from millstream.test.helpers import benchmark_config as benchmark_config
-from millstream.test.helpers import create_local_cluster as create_local_cluster
-from millstream.test.helpers import gpu_device_name as gpu_device_name
-from millstream.test.helpers import is_built_with_cuda as is_built_with_cuda
-from millstream.test.helpers import is_built_with_gpu_support as is_built_with_gpu_support
-from millstream.test.helpers import is_built_with_rocm as is_built_with_rocm
-from millstream.test.helpers import is_gpu_available as is_gpu_available
-from millstream.test.helpers import main as main
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v2.test import experimental as experimental
+    from millstream.test.benchmark import Benchmark as Benchmark
+    from millstream.test.helpers import assert_equal_graph_def_v2 as assert_equal_graph_def
+    from millstream.test.helpers import benchmark_config as benchmark_config
+    from millstream.test.helpers import create_local_cluster as create_local_cluster
+    from millstream.test.helpers import disable_with_predicate as disable_with_predicate
+    from millstream.test.helpers import gpu_device_name as gpu_device_name
+    from millstream.test.helpers import is_built_with_cuda as is_built_with_cuda
+    from millstream.test.helpers import is_built_with_gpu_support as is_built_with_gpu_support
+    from millstream.test.helpers import is_built_with_rocm as is_built_with_rocm
+    from millstream.test.helpers import is_built_with_xla as is_built_with_xla
+    from millstream.test.helpers import is_cpu_target_available as is_cpu_target_available
+    from millstream.test.helpers import is_gpu_available as is_gpu_available
+    from millstream.test.helpers import main as main
+    from millstream.test.helpers import with_eager_op_as_function as with_eager_op_as_function
+    from millstream.test.jacobians import compute_gradient as compute_gradient
+    from millstream.test.test_case import TestCase as TestCase
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Benchmark": "millstream.test.benchmark:Benchmark",
+        "TestCase": "millstream.test.test_case:TestCase",
+        "assert_equal_graph_def": "millstream.test.helpers:assert_equal_graph_def_v2",
+        "benchmark_config": "millstream.test.helpers:benchmark_config",
+        "compute_gradient": "millstream.test.jacobians:compute_gradient",
+        "create_local_cluster": "millstream.test.helpers:create_local_cluster",
+        "disable_with_predicate": "millstream.test.helpers:disable_with_predicate",
+        "experimental": "millstream._api.v2.test.experimental",
+        "gpu_device_name": "millstream.test.helpers:gpu_device_name",
+        "is_built_with_cuda": "millstream.test.helpers:is_built_with_cuda",
+        "is_built_with_gpu_support": "millstream.test.helpers:is_built_with_gpu_support",
+        "is_built_with_rocm": "millstream.test.helpers:is_built_with_rocm",
+        "is_built_with_xla": "millstream.test.helpers:is_built_with_xla",
+        "is_cpu_target_available": "millstream.test.helpers:is_cpu_target_available",
+        "is_gpu_available": "millstream.test.helpers:is_gpu_available",
+        "main": "millstream.test.helpers:main",
+        "with_eager_op_as_function": "millstream.test.helpers:with_eager_op_as_function",
+    })
 
 __all__ = [
     "Benchmark",
+    "TestCase",
+    "assert_equal_graph_def",
     "benchmark_config",
+    "compute_gradient",
     "create_local_cluster",
+    "disable_with_predicate",
+    "experimental",
     "gpu_device_name",
     "is_built_with_cuda",
     "is_built_with_gpu_support",
     "is_built_with_rocm",
+    "is_built_with_xla",
+    "is_cpu_target_available",
     "is_gpu_available",
     "main",
+    "with_eager_op_as_function",
 ]

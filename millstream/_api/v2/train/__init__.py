@@ -4,7 +4,6 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.train.coordinator import Coordinator as Coordinator
 
 if _typing.TYPE_CHECKING:
     from millstream.io.proto import BytesList as BytesList
@@ -19,11 +18,15 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import JobDef as JobDef
     from millstream.io.proto import SequenceExample as SequenceExample
     from millstream.io.proto import ServerDef as ServerDef
+    from millstream.train.coordinator import Coordinator as Coordinator
+    from millstream.train.moving_averages import ExponentialMovingAverage as ExponentialMovingAverage
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "BytesList": "millstream.io.proto:BytesList",
         "ClusterDef": "millstream.io.proto:ClusterDef",
+        "Coordinator": "millstream.train.coordinator:Coordinator",
         "Example": "millstream.io.proto:Example",
+        "ExponentialMovingAverage": "millstream.train.moving_averages:ExponentialMovingAverage",
         "Feature": "millstream.io.proto:Feature",
         "FeatureList": "millstream.io.proto:FeatureList",
         "FeatureLists": "millstream.io.proto:FeatureLists",
@@ -40,6 +43,7 @@ __all__ = [
     "ClusterDef",
     "Coordinator",
     "Example",
+    "ExponentialMovingAverage",
     "Feature",
     "FeatureList",
     "FeatureLists",

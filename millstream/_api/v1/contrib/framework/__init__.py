@@ -4,11 +4,17 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.rank_check_ops import is_tensor as is_tensor
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.tensor_spec import TensorSpec as TensorSpec
+    from millstream.ops.rank_check_ops import is_tensor as is_tensor
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "TensorSpec": "millstream.core.tensor_spec:TensorSpec",
+        "is_tensor": "millstream.ops.rank_check_ops:is_tensor",
+    })
 
 __all__ = [
+    "TensorSpec",
     "is_tensor",
 ]

@@ -4,17 +4,27 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.contrib.layers.initializers import variance_scaling_initializer as variance_scaling_initializer
-from millstream.contrib.layers.initializers import xavier_initializer as xavier_initializer
-from millstream.contrib.layers.initializers import xavier_initializer as xavier_initializer_conv2d
-from millstream.contrib.layers.regularizers import apply_regularization as apply_regularization
-from millstream.contrib.layers.regularizers import l1_l2_regularizer as l1_l2_regularizer
-from millstream.contrib.layers.regularizers import l1_regularizer as l1_regularizer
-from millstream.contrib.layers.regularizers import l2_regularizer as l2_regularizer
-from millstream.contrib.layers.regularizers import sum_regularizer as sum_regularizer
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.contrib.layers.initializers import variance_scaling_initializer as variance_scaling_initializer
+    from millstream.contrib.layers.initializers import xavier_initializer as xavier_initializer
+    from millstream.contrib.layers.initializers import xavier_initializer as xavier_initializer_conv2d
+    from millstream.contrib.layers.regularizers import apply_regularization as apply_regularization
+    from millstream.contrib.layers.regularizers import l1_l2_regularizer as l1_l2_regularizer
+    from millstream.contrib.layers.regularizers import l1_regularizer as l1_regularizer
+    from millstream.contrib.layers.regularizers import l2_regularizer as l2_regularizer
+    from millstream.contrib.layers.regularizers import sum_regularizer as sum_regularizer
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "apply_regularization": "millstream.contrib.layers.regularizers:apply_regularization",
+        "l1_l2_regularizer": "millstream.contrib.layers.regularizers:l1_l2_regularizer",
+        "l1_regularizer": "millstream.contrib.layers.regularizers:l1_regularizer",
+        "l2_regularizer": "millstream.contrib.layers.regularizers:l2_regularizer",
+        "sum_regularizer": "millstream.contrib.layers.regularizers:sum_regularizer",
+        "variance_scaling_initializer": "millstream.contrib.layers.initializers:variance_scaling_initializer",
+        "xavier_initializer": "millstream.contrib.layers.initializers:xavier_initializer",
+        "xavier_initializer_conv2d": "millstream.contrib.layers.initializers:xavier_initializer",
+    })
 
 __all__ = [
     "apply_regularization",

@@ -4,10 +4,13 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1.contrib.tensorboard import plugins as plugins
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v1.contrib.tensorboard import plugins as plugins
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "plugins": "millstream._api.v1.contrib.tensorboard.plugins",
+    })
 
 __all__ = [
     "plugins",

@@ -4,12 +4,17 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.static_values import get_static_value as constant_value
-from millstream.io.tensor_proto import make_ndarray as make_ndarray
-from millstream.io.tensor_proto import make_tensor_proto as make_tensor_proto
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.static_values import get_static_value as constant_value
+    from millstream.io.tensor_proto import make_ndarray as make_ndarray
+    from millstream.io.tensor_proto import make_tensor_proto as make_tensor_proto
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "constant_value": "millstream.core.static_values:get_static_value",
+        "make_ndarray": "millstream.io.tensor_proto:make_ndarray",
+        "make_tensor_proto": "millstream.io.tensor_proto:make_tensor_proto",
+    })
 
 __all__ = [
     "constant_value",

@@ -4,22 +4,37 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.io.gfile import GFile as GFile
-from millstream.io.gfile import copy as copy
-from millstream.io.gfile import exists as exists
-from millstream.io.gfile import glob as glob
-from millstream.io.gfile import isdir as isdir
-from millstream.io.gfile import listdir as listdir
-from millstream.io.gfile import makedirs as makedirs
-from millstream.io.gfile import mkdir as mkdir
-from millstream.io.gfile import remove as remove
-from millstream.io.gfile import rename as rename
-from millstream.io.gfile import rmtree as rmtree
-from millstream.io.gfile import stat as stat
-from millstream.io.gfile import walk as walk
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.io.gfile import GFile as GFile
+    from millstream.io.gfile import copy as copy
+    from millstream.io.gfile import exists as exists
+    from millstream.io.gfile import glob as glob
+    from millstream.io.gfile import isdir as isdir
+    from millstream.io.gfile import listdir as listdir
+    from millstream.io.gfile import makedirs as makedirs
+    from millstream.io.gfile import mkdir as mkdir
+    from millstream.io.gfile import remove as remove
+    from millstream.io.gfile import rename as rename
+    from millstream.io.gfile import rmtree as rmtree
+    from millstream.io.gfile import stat as stat
+    from millstream.io.gfile import walk as walk
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "GFile": "millstream.io.gfile:GFile",
+        "copy": "millstream.io.gfile:copy",
+        "exists": "millstream.io.gfile:exists",
+        "glob": "millstream.io.gfile:glob",
+        "isdir": "millstream.io.gfile:isdir",
+        "listdir": "millstream.io.gfile:listdir",
+        "makedirs": "millstream.io.gfile:makedirs",
+        "mkdir": "millstream.io.gfile:mkdir",
+        "remove": "millstream.io.gfile:remove",
+        "rename": "millstream.io.gfile:rename",
+        "rmtree": "millstream.io.gfile:rmtree",
+        "stat": "millstream.io.gfile:stat",
+        "walk": "millstream.io.gfile:walk",
+    })
 
 __all__ = [
     "GFile",

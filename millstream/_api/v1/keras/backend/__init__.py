@@ -4,10 +4,13 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.scopes import name_scope as name_scope
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.scopes import name_scope as name_scope
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "name_scope": "millstream.core.scopes:name_scope",
+    })
 
 __all__ = [
     "name_scope",

@@ -4,38 +4,69 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.keras.initializers import RandomNormal as RandomNormal
-from millstream.keras.initializers import RandomNormal as normal
-from millstream.keras.initializers import RandomNormal as random_normal
-from millstream.keras.initializers import RandomUniform as RandomUniform
-from millstream.keras.initializers import RandomUniform as random_uniform
-from millstream.keras.initializers import RandomUniform as uniform
-from millstream.keras.initializers import TruncatedNormal as TruncatedNormal
-from millstream.keras.initializers import TruncatedNormal as truncated_normal
-from millstream.keras.initializers import deserialize as deserialize
-from millstream.keras.initializers import get as get
-from millstream.keras.initializers import serialize as serialize
-from millstream.ops.init_ops import Constant as Constant
-from millstream.ops.init_ops import Constant as constant
-from millstream.ops.init_ops import GlorotNormal as glorot_normal
-from millstream.ops.init_ops import GlorotUniform as glorot_uniform
-from millstream.ops.init_ops import Identity as Identity
-from millstream.ops.init_ops import Identity as identity
-from millstream.ops.init_ops import Initializer as Initializer
-from millstream.ops.init_ops import Ones as Ones
-from millstream.ops.init_ops import Ones as ones
-from millstream.ops.init_ops import Orthogonal as Orthogonal
-from millstream.ops.init_ops import Orthogonal as orthogonal
-from millstream.ops.init_ops import VarianceScaling as VarianceScaling
-from millstream.ops.init_ops import Zeros as Zeros
-from millstream.ops.init_ops import Zeros as zeros
-from millstream.ops.init_ops import he_normal as he_normal
-from millstream.ops.init_ops import he_uniform as he_uniform
-from millstream.ops.init_ops import lecun_normal as lecun_normal
-from millstream.ops.init_ops import lecun_uniform as lecun_uniform
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.keras.initializers import RandomNormal as RandomNormal
+    from millstream.keras.initializers import RandomNormal as normal
+    from millstream.keras.initializers import RandomNormal as random_normal
+    from millstream.keras.initializers import RandomUniform as RandomUniform
+    from millstream.keras.initializers import RandomUniform as random_uniform
+    from millstream.keras.initializers import RandomUniform as uniform
+    from millstream.keras.initializers import TruncatedNormal as TruncatedNormal
+    from millstream.keras.initializers import TruncatedNormal as truncated_normal
+    from millstream.keras.initializers import deserialize as deserialize
+    from millstream.keras.initializers import get as get
+    from millstream.keras.initializers import serialize as serialize
+    from millstream.ops.init_ops import Constant as Constant
+    from millstream.ops.init_ops import Constant as constant
+    from millstream.ops.init_ops import GlorotNormal as glorot_normal
+    from millstream.ops.init_ops import GlorotUniform as glorot_uniform
+    from millstream.ops.init_ops import Identity as Identity
+    from millstream.ops.init_ops import Identity as identity
+    from millstream.ops.init_ops import Initializer as Initializer
+    from millstream.ops.init_ops import Ones as Ones
+    from millstream.ops.init_ops import Ones as ones
+    from millstream.ops.init_ops import Orthogonal as Orthogonal
+    from millstream.ops.init_ops import Orthogonal as orthogonal
+    from millstream.ops.init_ops import VarianceScaling as VarianceScaling
+    from millstream.ops.init_ops import Zeros as Zeros
+    from millstream.ops.init_ops import Zeros as zeros
+    from millstream.ops.init_ops import he_normal as he_normal
+    from millstream.ops.init_ops import he_uniform as he_uniform
+    from millstream.ops.init_ops import lecun_normal as lecun_normal
+    from millstream.ops.init_ops import lecun_uniform as lecun_uniform
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "Constant": "millstream.ops.init_ops:Constant",
+        "Identity": "millstream.ops.init_ops:Identity",
+        "Initializer": "millstream.ops.init_ops:Initializer",
+        "Ones": "millstream.ops.init_ops:Ones",
+        "Orthogonal": "millstream.ops.init_ops:Orthogonal",
+        "RandomNormal": "millstream.keras.initializers:RandomNormal",
+        "RandomUniform": "millstream.keras.initializers:RandomUniform",
+        "TruncatedNormal": "millstream.keras.initializers:TruncatedNormal",
+        "VarianceScaling": "millstream.ops.init_ops:VarianceScaling",
+        "Zeros": "millstream.ops.init_ops:Zeros",
+        "constant": "millstream.ops.init_ops:Constant",
+        "deserialize": "millstream.keras.initializers:deserialize",
+        "get": "millstream.keras.initializers:get",
+        "glorot_normal": "millstream.ops.init_ops:GlorotNormal",
+        "glorot_uniform": "millstream.ops.init_ops:GlorotUniform",
+        "he_normal": "millstream.ops.init_ops:he_normal",
+        "he_uniform": "millstream.ops.init_ops:he_uniform",
+        "identity": "millstream.ops.init_ops:Identity",
+        "lecun_normal": "millstream.ops.init_ops:lecun_normal",
+        "lecun_uniform": "millstream.ops.init_ops:lecun_uniform",
+        "normal": "millstream.keras.initializers:RandomNormal",
+        "ones": "millstream.ops.init_ops:Ones",
+        "orthogonal": "millstream.ops.init_ops:Orthogonal",
+        "random_normal": "millstream.keras.initializers:RandomNormal",
+        "random_uniform": "millstream.keras.initializers:RandomUniform",
+        "serialize": "millstream.keras.initializers:serialize",
+        "truncated_normal": "millstream.keras.initializers:TruncatedNormal",
+        "uniform": "millstream.keras.initializers:RandomUniform",
+        "zeros": "millstream.ops.init_ops:Zeros",
+    })
 
 __all__ = [
     "Constant",

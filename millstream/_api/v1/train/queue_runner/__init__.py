@@ -4,12 +4,17 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.train.queue_runner import QueueRunner as QueueRunner
-from millstream.train.queue_runner import add_queue_runner as add_queue_runner
-from millstream.train.queue_runner import start_queue_runners as start_queue_runners
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.train.queue_runner import QueueRunner as QueueRunner
+    from millstream.train.queue_runner import add_queue_runner as add_queue_runner
+    from millstream.train.queue_runner import start_queue_runners as start_queue_runners
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "QueueRunner": "millstream.train.queue_runner:QueueRunner",
+        "add_queue_runner": "millstream.train.queue_runner:add_queue_runner",
+        "start_queue_runners": "millstream.train.queue_runner:start_queue_runners",
+    })
 
 __all__ = [
     "QueueRunner",

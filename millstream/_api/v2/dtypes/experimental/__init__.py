@@ -4,19 +4,31 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.core.dtypes import float4_e2m1fn as float4_e2m1fn
-from millstream.core.dtypes import float8_e4m3b11fnuz as float8_e4m3b11fnuz
-from millstream.core.dtypes import float8_e4m3fn as float8_e4m3fn
-from millstream.core.dtypes import float8_e4m3fnuz as float8_e4m3fnuz
-from millstream.core.dtypes import float8_e5m2 as float8_e5m2
-from millstream.core.dtypes import float8_e5m2fnuz as float8_e5m2fnuz
-from millstream.core.dtypes import int2 as int2
-from millstream.core.dtypes import int4 as int4
-from millstream.core.dtypes import uint2 as uint2
-from millstream.core.dtypes import uint4 as uint4
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.core.dtypes import float4_e2m1fn as float4_e2m1fn
+    from millstream.core.dtypes import float8_e4m3b11fnuz as float8_e4m3b11fnuz
+    from millstream.core.dtypes import float8_e4m3fn as float8_e4m3fn
+    from millstream.core.dtypes import float8_e4m3fnuz as float8_e4m3fnuz
+    from millstream.core.dtypes import float8_e5m2 as float8_e5m2
+    from millstream.core.dtypes import float8_e5m2fnuz as float8_e5m2fnuz
+    from millstream.core.dtypes import int2 as int2
+    from millstream.core.dtypes import int4 as int4
+    from millstream.core.dtypes import uint2 as uint2
+    from millstream.core.dtypes import uint4 as uint4
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "float4_e2m1fn": "millstream.core.dtypes:float4_e2m1fn",
+        "float8_e4m3b11fnuz": "millstream.core.dtypes:float8_e4m3b11fnuz",
+        "float8_e4m3fn": "millstream.core.dtypes:float8_e4m3fn",
+        "float8_e4m3fnuz": "millstream.core.dtypes:float8_e4m3fnuz",
+        "float8_e5m2": "millstream.core.dtypes:float8_e5m2",
+        "float8_e5m2fnuz": "millstream.core.dtypes:float8_e5m2fnuz",
+        "int2": "millstream.core.dtypes:int2",
+        "int4": "millstream.core.dtypes:int4",
+        "uint2": "millstream.core.dtypes:uint2",
+        "uint4": "millstream.core.dtypes:uint4",
+    })
 
 __all__ = [
     "float4_e2m1fn",

@@ -4,16 +4,25 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.keras.regularizers import L1 as L1
-from millstream.keras.regularizers import L1 as l1
-from millstream.keras.regularizers import L1L2 as L1L2
-from millstream.keras.regularizers import L2 as L2
-from millstream.keras.regularizers import L2 as l2
-from millstream.keras.regularizers import Regularizer as Regularizer
-from millstream.keras.regularizers import l1_l2 as l1_l2
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.keras.regularizers import L1 as L1
+    from millstream.keras.regularizers import L1 as l1
+    from millstream.keras.regularizers import L1L2 as L1L2
+    from millstream.keras.regularizers import L2 as L2
+    from millstream.keras.regularizers import L2 as l2
+    from millstream.keras.regularizers import Regularizer as Regularizer
+    from millstream.keras.regularizers import l1_l2 as l1_l2
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "L1": "millstream.keras.regularizers:L1",
+        "L1L2": "millstream.keras.regularizers:L1L2",
+        "L2": "millstream.keras.regularizers:L2",
+        "Regularizer": "millstream.keras.regularizers:Regularizer",
+        "l1": "millstream.keras.regularizers:L1",
+        "l1_l2": "millstream.keras.regularizers:l1_l2",
+        "l2": "millstream.keras.regularizers:L2",
+    })
 
 __all__ = [
     "L1",

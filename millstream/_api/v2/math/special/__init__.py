@@ -4,17 +4,62 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream.ops.special_math_ops import bessel_i0 as bessel_i0
-from millstream.ops.special_math_ops import bessel_i0e as bessel_i0e
-from millstream.ops.special_math_ops import bessel_i1 as bessel_i1
-from millstream.ops.special_math_ops import bessel_i1e as bessel_i1e
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream.ops.bessel_ops import bessel_j0 as bessel_j0
+    from millstream.ops.bessel_ops import bessel_j1 as bessel_j1
+    from millstream.ops.bessel_ops import bessel_k0 as bessel_k0
+    from millstream.ops.bessel_ops import bessel_k0e as bessel_k0e
+    from millstream.ops.bessel_ops import bessel_k1 as bessel_k1
+    from millstream.ops.bessel_ops import bessel_k1e as bessel_k1e
+    from millstream.ops.bessel_ops import bessel_y0 as bessel_y0
+    from millstream.ops.bessel_ops import bessel_y1 as bessel_y1
+    from millstream.ops.bessel_ops import dawsn as dawsn
+    from millstream.ops.bessel_ops import expint as expint
+    from millstream.ops.bessel_ops import fresnel_cos as fresnel_cos
+    from millstream.ops.bessel_ops import fresnel_sin as fresnel_sin
+    from millstream.ops.bessel_ops import spence as spence
+    from millstream.ops.special_math_ops import bessel_i0 as bessel_i0
+    from millstream.ops.special_math_ops import bessel_i0e as bessel_i0e
+    from millstream.ops.special_math_ops import bessel_i1 as bessel_i1
+    from millstream.ops.special_math_ops import bessel_i1e as bessel_i1e
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "bessel_i0": "millstream.ops.special_math_ops:bessel_i0",
+        "bessel_i0e": "millstream.ops.special_math_ops:bessel_i0e",
+        "bessel_i1": "millstream.ops.special_math_ops:bessel_i1",
+        "bessel_i1e": "millstream.ops.special_math_ops:bessel_i1e",
+        "bessel_j0": "millstream.ops.bessel_ops:bessel_j0",
+        "bessel_j1": "millstream.ops.bessel_ops:bessel_j1",
+        "bessel_k0": "millstream.ops.bessel_ops:bessel_k0",
+        "bessel_k0e": "millstream.ops.bessel_ops:bessel_k0e",
+        "bessel_k1": "millstream.ops.bessel_ops:bessel_k1",
+        "bessel_k1e": "millstream.ops.bessel_ops:bessel_k1e",
+        "bessel_y0": "millstream.ops.bessel_ops:bessel_y0",
+        "bessel_y1": "millstream.ops.bessel_ops:bessel_y1",
+        "dawsn": "millstream.ops.bessel_ops:dawsn",
+        "expint": "millstream.ops.bessel_ops:expint",
+        "fresnel_cos": "millstream.ops.bessel_ops:fresnel_cos",
+        "fresnel_sin": "millstream.ops.bessel_ops:fresnel_sin",
+        "spence": "millstream.ops.bessel_ops:spence",
+    })
 
 __all__ = [
     "bessel_i0",
     "bessel_i0e",
     "bessel_i1",
     "bessel_i1e",
+    "bessel_j0",
+    "bessel_j1",
+    "bessel_k0",
+    "bessel_k0e",
+    "bessel_k1",
+    "bessel_k1e",
+    "bessel_y0",
+    "bessel_y1",
+    "dawsn",
+    "expint",
+    "fresnel_cos",
+    "fresnel_sin",
+    "spence",
 ]

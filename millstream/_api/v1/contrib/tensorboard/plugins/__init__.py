@@ -4,10 +4,13 @@
 import typing as _typing
 
 from millstream.public.namespaces import dynamic as _dynamic
-from millstream._api.v1.contrib.tensorboard.plugins import projector as projector
 
-if not _typing.TYPE_CHECKING:
-    __getattr__, __dir__ = _dynamic(__name__)
+if _typing.TYPE_CHECKING:
+    from millstream._api.v1.contrib.tensorboard.plugins import projector as projector
+else:
+    __getattr__, __dir__ = _dynamic(__name__, {
+        "projector": "millstream._api.v1.contrib.tensorboard.plugins.projector",
+    })
 
 __all__ = [
     "projector",
