@@ -118,3 +118,11 @@ def test_format_message():
         "Defined at: train.py:46, in build_model",
         "Use tf.expand_dims.",
     ]
+
+
+def test_payloads():
+    assert errors.NotFoundError(None, None, "m").experimental_payloads == {}
+    for kind in (errors.NotFoundError, errors.UnknownError):
+        error = kind(None, None, "m", {"key": b"value"})
+        assert error.experimental_payloads == {"key": b"value"} and error.message == "m"
+    assert errors.UnknownError(None, None, "m", 3).error_code == 3

@@ -365,7 +365,7 @@ def test_custom_gradient_with_variables():
 def test_custom_gradient_that_cannot_take_variables():
     with tf.variable_scope("s", use_resource=True):
         w = tf.get_variable("w", initializer=3.0)
-    with pytest.raises(TypeError, match="grad_fn must accept a keyword argument 'variables'"):
+    with pytest.raises(TypeError, match="grad_fn must accept keyword argument 'variables'"):
         tf.custom_gradient(lambda x: (x * w, lambda grad: grad))(tf.constant(1.0))
 
 
@@ -428,3 +428,18 @@ def test_bad_sources():
     x = tf.constant(3.0)
     with pytest.raises((TypeError, ValueError, AttributeError)):
         tf.gradients(x * x, [None])
+
+
+# --- Tapes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tape_in_a_graph():
+    x = tf.placeholder(tf.float32, [2])
+    v = tf.Variable([1.0, 2.0])
+    w = tf.get_variable("w", initializer=[3.0, 4.0], use_resource=True)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, v])  # 2.x variables are watched when they are read
+        y = x * v * w
+    found = run([*tape.gradient(y, [x, v, w]), tape.jacobian(y, w)], {x: [5.0, 6.0]})
+    for got, wanted in zip(found, [[3, 8], [15, 24], [5, 12], [[5, 0], [0, 12]]], strict=True):
+        np.testing.assert_allclose(got, wanted)

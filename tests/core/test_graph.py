@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import millstream.v1 as tf
+from millstream.core import context
 
 
 @pytest.fixture(autouse=True)
@@ -498,3 +499,16 @@ def test_create_op(graph):
 def test_create_op_of_an_unknown_type(graph):
     with pytest.raises((tf.errors.NotFoundError, RuntimeError), match="Op type not registered 'NoSuch'"):
         graph.create_op("NoSuch", [], [])
+
+
+def test_default_graphs_may_be_left_in_any_order():
+    first, second = tf.Graph().as_default(), tf.Graph().as_default()
+    before = context.executing_eagerly()
+    with context.mode(True):
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert not context.executing_eagerly()
+        second.__exit__(None, None, None)
+        assert context.executing_eagerly()
+    assert context.executing_eagerly() is before

@@ -1,8 +1,9 @@
-"""Nested structures. The expected results are those of TensorFlow 1.15.5."""
+"""Nested structures. The expected results are those of TensorFlow 1.15.5, for custom classes of 2.21."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict, namedtuple
+import dataclasses
+from collections import ChainMap, Counter, OrderedDict, defaultdict, deque, namedtuple
 
 import pytest
 
@@ -32,6 +33,9 @@ def test_is_nested():
         OrderedDict([("b", 1), ("a", [2, 3])]),
         Pair(1, [2]),
         defaultdict(int, b=1, a=2),
+        Counter("aab"),
+        ChainMap({"b": 1}, {"a": 2}),
+        deque([1, [2]]),
         7,
     ],
 )
@@ -39,6 +43,12 @@ def test_pack_is_the_reverse_of_flatten(structure):
     packed = tf.nest.pack_sequence_as(structure, tf.nest.flatten(structure))
     assert packed == structure and type(packed) is type(structure)
     assert not isinstance(structure, dict) or list(packed) == list(structure)
+
+
+def test_what_cannot_be_made_of_children_becomes_a_list():
+    mapping = {"b": 2, "a": 1}
+    for view, expected in ((mapping.values(), [2, 1]), (mapping.items(), [("b", 2), ("a", 1)]), (range(2), [0, 1])):
+        assert tf.nest.map_structure(lambda x: x, view) == expected
 
 
 @pytest.mark.parametrize(
@@ -104,3 +114,70 @@ def test_flatten_dict_items():
     assert nest.flatten_dict_items({(4, 5, (6, 8)): ("a", "b", ("c", "d"))}) == {4: "a", 5: "b", 6: "c", 8: "d"}
     with pytest.raises(ValueError, match="key 4 is not unique"):
         nest.flatten_dict_items({(4, 4): (1, 2)})
+
+
+@dataclasses.dataclass
+class Masked:
+    """A custom structure with two children and fixed data."""
+
+    mask: bool
+    value: object
+    weight: object = 1
+
+    def __tf_flatten__(self):
+        return (self.mask,), (self.value, self.weight)
+
+    @classmethod
+    def __tf_unflatten__(cls, data, children):
+        return cls(data[0], *children)
+
+
+@dataclasses.dataclass
+class Plain:
+    value: object
+
+
+def test_custom_classes():
+    masked = Masked(True, [2, 3], 4)
+    assert tf.nest.is_nested(masked) and not tf.nest.is_nested(Plain(1))
+    assert tf.nest.flatten([masked, Plain(1)]) == [2, 3, 4, Plain(1)]
+    assert tf.nest.map_structure(lambda x: x + 1, masked) == Masked(True, [3, 4], 5)
+    assert tf.nest.pack_sequence_as(masked, [7, 8, 9]) == Masked(True, [7, 8], 9)
+    tf.nest.assert_same_structure(masked, Masked(False, [0, 0]))
+    with pytest.raises(ValueError, match="is a sequence, while substructure"):
+        tf.nest.assert_same_structure(masked, Masked(True, 2))
+    with pytest.raises(TypeError, match="don't have the same sequence type"):
+        tf.nest.assert_same_structure(masked, [[1, 2], 3])
+
+
+def sparse(values, shape):
+    return tf.SparseTensor([[0] * len(shape)], values, shape)
+
+
+def test_composites():
+    value = sparse([1.0], [2, 3])
+    assert tf.nest.flatten([value]) == [value]
+    parts = tf.nest.flatten([value], expand_composites=True)
+    assert parts == [value.indices, value.values, value.dense_shape]
+    packed = tf.nest.pack_sequence_as([value], parts, expand_composites=True)
+    assert isinstance(packed[0], tf.SparseTensor) and packed[0].values is value.values
+    specs = tf.nest.flatten(tf.SparseTensorSpec([2, 3]), expand_composites=True)
+    assert [spec.dtype for spec in specs] == [tf.int64, tf.float32, tf.int64]
+    assert tf.nest.flatten(tf.TensorSpec([2]), expand_composites=True) == [tf.TensorSpec([2])]
+
+
+def test_composites_match_where_their_specs_have_a_common_supertype():
+    value = sparse([1.0], [2, 3])
+    for other in (sparse([2.0], [2, 4]), sparse([2.0], [2]), tf.SparseTensorSpec([2, 3])):
+        tf.nest.assert_same_structure(value, other, expand_composites=True)
+    with pytest.raises(ValueError, match="Incompatible CompositeTensor TypeSpecs: type=SparseTensorSpec str="):
+        tf.nest.assert_same_structure(value, sparse([1], [2, 3]), expand_composites=True)
+    with pytest.raises(ValueError, match="is a sequence, while substructure"):
+        tf.nest.assert_same_structure([value], [3], expand_composites=True)
+
+
+def test_paths():
+    structure = {"b": [5, Pair(6, 7)], "a": 8}
+    assert list(nest.flatten_with_paths(structure)) == [
+        (("a",), 8), (("b", 0), 5), (("b", 1, "b"), 6), (("b", 1, "a"), 7)
+    ]  # fmt: skip

@@ -69,7 +69,7 @@ def test_an_error_is_left_for_the_run():
 def test_get_static_value():
     assert tf.get_static_value(tf.constant(3)).item() == 3
     assert tf.get_static_value(tf.placeholder(tf.int32)) is None
-    assert tf.get_static_value([1, 2]) is None
+    assert tf.get_static_value([1, 2]) == [1, 2]
 
 
 # --- Shapes -----------------------------------------------------------------------------------------------------------

@@ -114,6 +114,28 @@ def compare_gradients(case: Case, expected: Any, actual: Any) -> list[str]:
     return [] if expected == actual else [f"gradients: expected {expected}, got {actual}"]
 
 
+def differences_of_calls(case: Case, expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:
+    """The same of eager calls."""
+    if "error" in expected or "error" in actual:
+        return compare_errors(case, expected.get("error"), actual.get("error"))
+    return compare_calls(case, expected, actual)
+
+
+def compare_calls(case: Case, expected: dict[str, Any], seen: dict[str, Any]) -> list[str]:
+    """Compares what calls gave. Of errors of gradients only the class: operations are named otherwise in each mode."""
+    found = []
+    if len(expected["runs"]) != len(seen["runs"]):
+        found.append(f"{len(expected['runs'])} runs expected, got {len(seen['runs'])}")
+    for i in range(min(len(expected["runs"]), len(seen["runs"]))):
+        found += compare_values(case, f"run {i}", expected["runs"][i], seen["runs"][i])
+    wanted, got = expected.get("gradients"), seen.get("gradients")
+    if not (isinstance(wanted, list) and isinstance(got, list) and wanted[0] == got[0]):
+        found += compare_gradients(case, wanted, got)
+    if expected.get("stderr") != seen.get("stderr"):
+        found.append(f"stderr: expected {expected.get('stderr')!r}, got {seen.get('stderr')!r}")
+    return found
+
+
 def compare_values(case: Case, where: str, expected: dict, actual: dict) -> list[str]:
     found = compare_paths(where, expected, actual)
     for path in sorted(set(expected) & set(actual)):

@@ -28,7 +28,8 @@ from .spec import FRESH_SESSION, Case, Run, Script
 LONGEST = 40  # longer arrays are recorded by their ends and sums
 ENDS = 6
 # What differs from machine to machine in a message, and what is recorded instead.
-ACCIDENTS = {r"/\S*/site-packages/": ".../", r"0x[0-9a-f]+": "0x...", r"pyfunc_\d+": "pyfunc_N"}
+ACCIDENTS = {r"/\S*/site-packages/": ".../", r"0x[0-9a-f]+": "0x...", r"pyfunc_\d+": "pyfunc_N",
+             r"\{\{function_node [^}]*\}\} ": "", r" \[Op:\w+\].*": ""}
 COMPOSITES = ("IndexedSlices", "SparseTensor")
 PLAIN = (str, int, float, type(None))
 

@@ -94,10 +94,16 @@ class Case(NamedTuple):
     unknown: bool
     gradient: bool
     stderr: bool
+    eager: Any
+    function: Any
 
     @property
     def id(self) -> str:
         return f"{self.family}/{self.name}"
+
+    def runs_in(self, mode: str) -> bool:
+        """Whether the case makes sense in "graph", "eager" or "function" mode."""
+        return mode == "graph" or getattr(self, mode) is True
 
     def input_names(self) -> list[str]:
         """The parameters after `tf`; `*x` gives x0, x1, ..."""
@@ -109,10 +115,14 @@ class Case(NamedTuple):
 
 
 class Family:
-    """The cases of one module, with the options that hold for all of them."""
+    """The cases of one module, with the options that hold for all of them.
 
-    def __init__(self, name: str, **options: Any):
+    `tensorflow` is the version that records them: 1, in graphs; or 2, eagerly, for what is in 2.x only.
+    """
+
+    def __init__(self, name: str, tensorflow: int = 1, **options: Any):
         self.name = name
+        self.tensorflow = tensorflow
         self.options = options
         self.cases: dict[str, Case] = {}
 
@@ -129,6 +139,8 @@ class Family:
         unknown: bool | None = None,
         gradient: bool = True,
         stderr: bool = False,
+        eager: bool | str | None = None,
+        function: bool | str | None = None,
     ) -> Any:
         """Adds a case; without `build` it is a decorator.
 
@@ -144,19 +156,26 @@ class Family:
           unknown: build it also with inputs of unknown dimensions, and of unknown rank.
           gradient: False leaves the gradients out.
           stderr: compares what is written to standard error while running.
+          eager: True if the case also runs eagerly, with the recorded values; else a string that says why not.
+          function: the same of a traced function. Default: as `eager`.
         """
         if build is None:
-            return lambda function: self.case(
-                name, function, *inputs, ulps=ulps, near=near, nodes=nodes, raises=raises,
-                message=message, unknown=unknown, gradient=gradient, stderr=stderr)
+            return lambda decorated: self.case(
+                name, decorated, *inputs, ulps=ulps, near=near, nodes=nodes, raises=raises,
+                message=message, unknown=unknown, gradient=gradient, stderr=stderr, eager=eager,
+                function=function)
         if name in self.cases:
             raise ValueError(f"{self.name}/{name} is defined twice")
-        defaults = dict({"ulps": 4.0, "near": "each", "nodes": True, "raises": False, "unknown": True},
-                        **self.options)
-        given = {"ulps": ulps, "near": near, "nodes": nodes, "raises": raises, "unknown": unknown}
+        defaults = dict({"ulps": 4.0, "near": "each", "nodes": True, "raises": False, "unknown": True,
+                         "eager": True, "function": None}, **self.options)
+        given = {"ulps": ulps, "near": near, "nodes": nodes, "raises": raises, "unknown": unknown,
+                 "eager": eager, "function": function}
         settings = {key: defaults[key] if value is None else value for key, value in given.items()}
-        if settings["nodes"] is False:
-            raise ValueError(f"{self.name}/{name}: nodes must be True or a reason")
+        if settings["function"] is None:
+            settings["function"] = settings["eager"]
+        for option in ("nodes", "eager", "function"):
+            if settings[option] is False:
+                raise ValueError(f"{self.name}/{name}: {option} must be True or a reason")
         self.cases[name] = Case(self.name, name, build, inputs, message=message, gradient=gradient,
                                 stderr=stderr, **settings)
         return build
@@ -195,3 +214,8 @@ def family_names() -> list[str]:
 
 def load(family: str) -> Family:
     return importlib.import_module(f"{__package__}.cases.{family}").FAMILY
+
+
+def families(tensorflow: int) -> list[Family]:
+    """The families that this version of TensorFlow records."""
+    return [family for family in map(load, family_names()) if family.tensorflow == tensorflow]

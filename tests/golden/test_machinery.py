@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import compare, observe, spec
+from . import calls, compare, observe, replay, spec
 
 
 def make_case(**options: Any) -> spec.Case:
@@ -103,5 +103,30 @@ def test_a_name_is_defined_once_and_nodes_are_left_out_only_with_a_reason() -> N
     family.case("name", lambda tf: 1)
     with pytest.raises(ValueError, match="twice"):
         family.case("name", lambda tf: 1)
-    with pytest.raises(ValueError, match="reason"):
-        family.case("other", lambda tf: 1, nodes=False)
+    for option in ("nodes", "eager", "function"):
+        with pytest.raises(ValueError, match="reason"):
+            family.case("other", lambda tf: 1, **{option: False})
+
+
+def test_the_modes_of_a_case() -> None:
+    family = spec.Family("example", eager="why not")
+    modes = ("graph", "eager", "function")
+    for name, options, wanted in (
+        ("neither", {}, [True, False, False]),
+        ("function", {"function": True}, [True, False, True]),
+        ("both", {"eager": True}, [True, True, True]),
+        ("eager", {"eager": True, "function": "why"}, [True, True, False]),
+    ):
+        family.case(name, lambda tf: 1, **options)
+        assert [family.cases[name].runs_in(mode) for mode in modes] == wanted
+
+
+def test_a_script_is_called_once_for_each_run() -> None:
+    import millstream.v1 as tf
+
+    family = spec.Family("example")
+    family.case("case", lambda tf, x: spec.script(spec.Run(x * 2, times=2), spec.Run(x + 1, feed={x: 5})), spec.i32(3))
+    case = family.cases["case"]
+    with replay.eager_by_default():
+        seen = calls.observed(case, tf, calls.plain(case, tf), lambda: None)
+    assert [run["value"][2] for run in seen["runs"]] == [[6], [6], [6]]

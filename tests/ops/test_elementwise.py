@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from modes import MODES, run_in
 from numeric import assert_gradients
 
 import millstream.v1 as tf
@@ -94,12 +95,13 @@ def test_functions_of_a_table_have_names_signatures_and_docs() -> None:
         ((), (4, 3), [[], None]),
     ],
 )
+@pytest.mark.parametrize("mode", MODES)
 def test_gradients_are_summed_over_stretched_axes(
-    function: Callable[..., Any], first: Any, second: Any, shapes: Any
+    function: Callable[..., Any], first: Any, second: Any, shapes: Any, mode: str
 ) -> None:
     random = np.random.RandomState(1)
     arrays = [random.uniform(0.5, 1.5, shape) for shape in (first, second)]
-    assert_gradients(lambda x, y: function(x, y), *arrays, shapes=shapes)
+    assert_gradients(lambda x, y: function(x, y), *arrays, shapes=shapes, mode=mode)
 
 
 def test_equal_shapes_add_nothing_to_a_gradient() -> None:
@@ -126,9 +128,17 @@ def test_broadcast_gradient_args(shapes: Any, axes: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["tanh", "sqrt", "rsqrt", "sigmoid", "reciprocal", "square", "erf", "lgamma"])
-def test_second_derivatives(name: str) -> None:
-    function = getattr(tf, name)
-    assert_gradients(lambda x: tf.gradients(function(x), x)[0], np.array([0.4, 1.1, 1.7]))
+@pytest.mark.parametrize("mode", MODES)
+def test_second_derivatives(name: str, mode: str) -> None:
+    def derivative(x: Any) -> Any:
+        if mode == "graph":
+            return tf.gradients(getattr(tf, name)(x), x)[0]
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = getattr(tf, name)(x)
+        return tape.gradient(y, x)
+
+    assert_gradients(derivative, np.array([0.4, 1.1, 1.7]), mode=mode)
 
 
 @pytest.mark.parametrize(
@@ -140,10 +150,9 @@ def test_second_derivatives(name: str) -> None:
         (lambda tf, x: tf.pow(x, -x), "Integers to negative integer powers are not allowed"),
     ],
 )
-@pytest.mark.parametrize("fed", [True, False])
-def test_integers_that_cannot_be_computed(build: Any, message: str, fed: bool) -> None:
-    with tf.Graph().as_default(), tf.Session() as session:
-        x = tf.placeholder(tf.int32, [2]) if fed else tf.constant([3, 4])
-        result = build(tf, x)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            session.run(result, {x: [3, 4]} if fed else None)
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_integers_that_cannot_be_computed(build: Any, message: str, given: bool, mode: str) -> None:
+    arguments = [np.array([3, 4], np.int32)] if given else []
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        run_in(mode, lambda x=None: build(tf, tf.constant([3, 4]) if x is None else x), *arguments)

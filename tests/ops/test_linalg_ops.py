@@ -4,11 +4,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jaxlib
 import numpy as np
 import pytest
 from numeric import assert_gradients
 
 import millstream.v1 as tf
+from millstream.ops.banded_linalg_ops import banded_triangular_solve, tridiagonal_solve_v2
+from millstream.ops.eigen_linalg_ops import eig, eigh_tridiagonal, eigvals
+from millstream.ops.lu_linalg_ops import lu_matrix_inverse, lu_reconstruct, lu_solve
+from millstream.ops.matmul_ops import matmul_v2
 
 RANDOM = np.random.RandomState(7)
 SQUARE = RANDOM.uniform(-1, 1, (2, 3, 3)) + 2 * np.eye(3)
@@ -70,6 +75,155 @@ def test_triangular_solve(lower: bool, adjoint: bool) -> None:
     wanted = np.linalg.solve(np.swapaxes(triangle, -1, -2) if adjoint else triangle, RHS)
     np.testing.assert_allclose(run(tf.matrix_triangular_solve(SQUARE, RHS, lower, adjoint)), wanted)
     assert_gradients(lambda a, b: tf.matrix_triangular_solve(a, b, lower, adjoint), SQUARE, RHS)
+
+
+# --- Matrices of few diagonals ------------------------------------------------------------------------------
+
+DIAGONALS = RANDOM.uniform(-1, 1, (2, 3, 3)) + np.array([0, 3, 0])[:, None]
+
+
+def from_diagonals(diagonals: Any, highest: int) -> Any:
+    """The matrices that diagonals are of, each element in the row where it stands."""
+    count, size = diagonals.shape[-2:]
+    dense = np.zeros((*diagonals.shape[:-2], size, size), diagonals.dtype)
+    for index in range(count):
+        for row in range(size):
+            if 0 <= row + highest - index < size:
+                dense[..., row, row + highest - index] = diagonals[..., index, row]
+    return dense
+
+
+@pytest.mark.parametrize("build", [tf.linalg.tridiagonal_matmul, tf.linalg.tridiagonal_solve])
+def test_gradients_of_tridiagonal_matrices(build: Any) -> None:
+    assert_gradients(build, DIAGONALS, RHS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_tridiagonal_matrices(dtype: str) -> None:
+    diagonals = (DIAGONALS + (0.5j if "complex" in dtype else 0)).astype(dtype)
+    dense, rhs = from_diagonals(diagonals, 1), RHS.astype(dtype)
+    found = run([tf.linalg.tridiagonal_matmul(diagonals, rhs), tf.linalg.tridiagonal_solve(diagonals, rhs)])
+    np.testing.assert_allclose(found[0], dense @ rhs, rtol=1e-4)
+    np.testing.assert_allclose(found[1], np.linalg.solve(dense, rhs), rtol=1e-4)
+    assert found[1].dtype == dtype
+
+
+def test_a_tridiagonal_system_that_needs_other_rows_first() -> None:
+    diagonals = np.array([[1.0, 1, 9], [0, 1, 4], [9, 1, 1]])
+    wanted = np.linalg.solve(from_diagonals(diagonals, 1), np.ones(3))
+    np.testing.assert_allclose(run(tf.linalg.tridiagonal_solve(diagonals, np.ones(3))), wanted)
+
+
+def test_a_singular_tridiagonal_system() -> None:
+    diagonals, rhs = np.array([[0.0, 1, 0], [0, 1, 4], [0, 0, 1]]), np.ones(3)
+    assert np.all(np.isnan(run(tf.linalg.tridiagonal_solve(diagonals, rhs))))
+    if tuple(map(int, jaxlib.__version__.split(".")[:2])) >= (0, 10):
+        assert np.all(np.isfinite(run(tridiagonal_solve_v2(diagonals, rhs, perturb_singular=True))))
+
+
+def test_gradients_of_complex_tridiagonal_systems_are_those_of_dense_ones() -> None:
+    diagonals, rhs = tf.constant(DIAGONALS + 0.5j), tf.constant(RHS - 1j * RHS[::-1])
+    dense = tf.constant(from_diagonals(DIAGONALS + 0.5j, 1))
+    by_diagonals = tf.gradients(tf.real(tf.linalg.tridiagonal_solve(diagonals, rhs)), [diagonals, rhs])
+    by_dense = tf.gradients(tf.real(tf.matrix_solve(dense, rhs)), [dense, rhs])
+    found, wanted = run([by_diagonals, by_dense])
+    np.testing.assert_allclose(from_diagonals(found[0], 1), wanted[0] * (from_diagonals(DIAGONALS, 1) != 0))
+    np.testing.assert_allclose(found[1], wanted[1])
+    assert np.all(found[0][:, 0, -1] == 0) and np.all(found[0][:, 2, 0] == 0)  # what is not read
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("adjoint", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_banded_triangular_solve(lower: bool, adjoint: bool, count: int) -> None:
+    bands = RANDOM.uniform(-1, 1, (2, count, 4))
+    bands[:, 0 if lower else -1] += 3
+    rhs = RANDOM.uniform(-1, 1, (4, 3))
+    dense = from_diagonals(bands, 0 if lower else count - 1)
+    wanted = np.linalg.solve(np.swapaxes(dense, -1, -2) if adjoint else dense, rhs)
+
+    def build(bands: Any, rhs: Any) -> Any:
+        return banded_triangular_solve(bands, rhs, lower, adjoint)
+
+    np.testing.assert_allclose(run(build(bands, rhs)), wanted)
+    assert_gradients(build, bands, rhs)
+
+
+def test_a_banded_matrix_with_a_zero_on_its_diagonal() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Input matrix is not invertible."):
+        run(banded_triangular_solve([[1.0, 0.0]], [[1.0], [1.0]]))
+
+
+# --- Decompositions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_gradients_of_eigenvalues_and_eigenvectors(part: int) -> None:
+    """The length of an eigenvector is 1, and its phase is free: sizes of elements are neither."""
+    matrix = np.array([[1.0, 2, 0.5], [3, 5, 1], [0, 1, -2]])
+    assert_gradients(lambda a: tf.abs(eig(a)[part]) ** 3, matrix)
+    if part == 0:
+        assert_gradients(lambda a: tf.abs(eigvals(a)) ** 3, matrix)
+
+
+def test_gradients_of_complex_eigenvalues() -> None:
+    """A rotation in two of three dimensions."""
+    assert_gradients(lambda a: tf.abs(eig(a)[1]) ** 3, np.array([[0.0, -2, 0.5], [1, 0.3, 0], [0, 1, -2]]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_eigenvectors(dtype: str) -> None:
+    values, vectors = run(eig(SQUARE.astype(dtype)))
+    np.testing.assert_allclose(SQUARE @ vectors, vectors * values[:, None, :], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=-2), 1, rtol=1e-5)
+    assert values.dtype == vectors.dtype == ("complex64" if dtype in ("float32", "complex64") else "complex128")
+
+
+def test_eigenvalues_of_what_is_not_finite() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Eigen decomposition was not successful."):
+        run(eig(np.full([2, 2], np.nan)))
+
+
+def test_eigenvalues_of_tridiagonal_matrices() -> None:
+    alpha, beta = np.array([1.0, 2, 3, 4]), np.array([1.0, 0.5, 2])
+    dense = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
+    values, vectors = run(eigh_tridiagonal(alpha, beta, eigvals_only=False))
+    np.testing.assert_allclose(dense @ vectors, vectors * values)
+    np.testing.assert_allclose(run(eigh_tridiagonal(alpha, beta, select="i", select_range=(1, 2))), values[1:3])
+    between = (values[0], values[2])  # without the first, with the last
+    some = eigh_tridiagonal(alpha, beta, eigvals_only=False, select="v", select_range=between)
+    np.testing.assert_allclose(run(some)[0], values[1:3])
+    assert_gradients(eigh_tridiagonal, alpha, beta)
+
+
+@pytest.mark.parametrize(("left", "right"), [((), ()), ((2,), (2,)), ((), (2,)), ((2,), ())])
+def test_lu_solves(left: Any, right: Any) -> None:
+    matrix, rhs = SQUARE if left else SQUARE[0], RHS if right else RHS[0]
+    lu, p = tf.linalg.lu(matrix)
+    found = run([lu_solve(lu, p, rhs), lu_reconstruct(lu, p), lu_matrix_inverse(lu, p)])
+    np.testing.assert_allclose(found[0], np.linalg.solve(matrix, rhs))
+    np.testing.assert_allclose(found[1], matrix)
+    np.testing.assert_allclose(found[2], np.linalg.inv(matrix))
+
+
+@pytest.mark.parametrize("name", ["matrix_solve", "matrix_triangular_solve"])
+def test_gradients_of_systems_that_share_a_matrix(name: str) -> None:
+    assert_gradients(getattr(tf, name), SQUARE[0], RHS)
+    assert_gradients(getattr(tf, name), SQUARE, RHS[0])
+
+
+@pytest.mark.parametrize("names", [[], ["adjoint_a"], ["adjoint_b"], ["adjoint_a", "adjoint_b"]])
+def test_products_in_another_type(names: list[str]) -> None:
+    flips = dict.fromkeys(names, True)
+    a, b = SQUARE.astype("float32"), SQUARE[0].astype("float32")
+    product = matmul_v2(a, b, output_type=tf.float64, **flips)
+    left = np.swapaxes(a, -1, -2) if "adjoint_a" in flips else a
+    np.testing.assert_allclose(run(product), left.astype("float64") @ (b.T if "adjoint_b" in flips else b))
+
+    def build(a: Any, b: Any) -> Any:
+        return tf.real(matmul_v2(a, b, output_type=tf.complex128, **flips))
+
+    assert_gradients(build, SQUARE, SQUARE[1])
 
 
 @pytest.mark.parametrize("matrix", [TALL, WIDE], ids=["tall", "wide"])

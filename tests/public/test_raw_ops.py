@@ -17,7 +17,6 @@ def applied(monkeypatch):
 
     registry: dict[str, opdef.OpDef] = {}
     monkeypatch.setattr(opdef, "REGISTRY", registry)
-    monkeypatch.setattr(raw_ops, "REGISTRY", registry)
     monkeypatch.setattr(opdef, "APPLY", [apply])
     raw_ops.function.cache_clear()
     raw_ops._op_types.cache_clear()

@@ -98,7 +98,7 @@ def test_fetched_references_are_read_last():
     v = tf.Variable(1.0, name="v")
     write = tf.assign_add(v, 5.0)
     plan = plan_for([v, write])
-    assert plan.final_reads == [v._ref(), write]
+    assert list(plan.final_reads) == [v._ref(), write]
 
 
 def test_a_cycle(graph):

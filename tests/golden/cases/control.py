@@ -5,6 +5,10 @@ from ..spec import Family, Run, f32, i32, script
 
 FAMILY = Family("control")
 case, table = FAMILY.case, FAMILY.table
+NODES = "it is about the operations of a graph"
+MAKES_VARIABLES = "it makes variables at each call"
+NEVER_UNINITIALIZED = "eager variables always have a value"
+CALLED_AT_ONCE = "eagerly a Python function is simply called: what it raises passes, and its results are as they are"
 
 
 def names(things):
@@ -14,7 +18,7 @@ def names(things):
 # Grouping and ordering.
 
 
-@case("group/nodes")
+@case("group/nodes", eager=NODES, function=True)
 def _(tf):
     a, b = tf.constant(1.0), tf.constant(2.0)
     ops = [tf.group(a, b), tf.group(a, name="one"), tf.group(), tf.group([a, [b]], name="nested"), tf.no_op(),
@@ -22,7 +26,7 @@ def _(tf):
     return [[op.name, op.type, sorted(names(op.control_inputs))] for op in ops]
 
 
-@case("group/several_devices")
+@case("group/several_devices", eager=NODES, function=True)
 def _(tf):
     with tf.device("/cpu:0"):
         a = tf.constant(1.0)
@@ -32,7 +36,7 @@ def _(tf):
     return [op.device, sorted(names(op.control_inputs))]
 
 
-@case("tuple/nodes")
+@case("tuple/nodes", eager=NODES, function=True)
 def _(tf):
     a, b = tf.constant(1.0), tf.constant([2.0])
     first = tf.tuple([a, None, b])
@@ -46,7 +50,7 @@ def _(tf):
     return [tf.identity_n([1.0, [2, 3]]), tf.identity_n([tf.constant(1)], name="same")]
 
 
-@case("with_dependencies")
+@case("with_dependencies", function=MAKES_VARIABLES)
 def _(tf):
     v = tf.Variable(1.0)
     with tf.control_dependencies([v.assign_add(2.0)]):
@@ -54,7 +58,7 @@ def _(tf):
     return script([after], v)
 
 
-@case("control_dependencies/nested")
+@case("control_dependencies/nested", eager=NODES, function=True)
 def _(tf):
     a, b, c = (tf.constant(float(i), name=n) for i, n in enumerate("abc"))
     with tf.control_dependencies([a]), tf.control_dependencies([b, c]):
@@ -68,7 +72,7 @@ def _(tf):
                                                            free)] + [names(deep.control_inputs)]
 
 
-@case("control_dependencies/variable_and_callable")
+@case("control_dependencies/variable_and_callable", eager=NODES)
 def _(tf):
     v = tf.Variable(1.0, name="v")
     with tf.control_dependencies([v, v.initializer]):
@@ -76,7 +80,7 @@ def _(tf):
     return names(op.control_inputs)
 
 
-@case("control_dependencies/already_an_input")
+@case("control_dependencies/already_an_input", eager=NODES, function=True)
 def _(tf):
     a = tf.constant(1.0, name="a")
     with tf.control_dependencies([a]):
@@ -85,7 +89,7 @@ def _(tf):
     return [names(b.op.control_inputs), names(c.op.control_inputs)]
 
 
-@case("control_dependencies/train_then_average")
+@case("control_dependencies/train_then_average", eager=MAKES_VARIABLES)
 def _(tf):
     v, log = tf.Variable(1.0, name="v"), tf.Variable([0.0, 0.0], name="log")
     bump = v.assign_add(1.0)
@@ -104,11 +108,13 @@ table({
     "print/op_summarize": lambda tf, x, n: tf.Print(x, [x, n], message="m ", summarize=2),
     "print/op_no_message": lambda tf, x, n: tf.Print(n,
                                                      [tf.shape(n), tf.constant("text"), tf.constant(True)]),
-    "print/op_first_n": lambda tf, x, n: script(Run(tf.Print(x, [x], first_n=2), times=3)),
     "print/op_scalars": lambda tf, x, n: tf.Print(x,
                                                   [x[0], n[1, 1], tf.constant(0.1, tf.float64), 1e10, 1e-10]),
     "print/op_empty": lambda tf, x, n: tf.Print(x, [x[:0], tf.zeros([0, 2])], "none "),
 }, *PRINT, stderr=True, gradient=False, unknown=False)
+case("print/op_first_n", lambda tf, x, n: script(Run(tf.Print(x, [x], first_n=2), times=3)),
+     *PRINT, stderr=True, gradient=False, unknown=False, eager="each eager call is an operation of its own",
+     function=True)
 table({
     "print/function": lambda tf, x, n: script([tf.print("values:", x, n), x]),
     "print/function_structure": lambda tf, x, n: script([tf.print({"a": n, "b": [x, 2]}, ("t", x[0]))]),
@@ -187,7 +193,7 @@ case("assert_fails/near", asserting(lambda tf: tf.debugging.assert_near(fed(tf, 
      message="assertion failed: [] [x and y not equal to tolerance rtol = ")
 
 
-@case("assert_fails/variables_initialized", raises=True)
+@case("assert_fails/variables_initialized", raises=True, eager=NEVER_UNINITIALIZED)
 def _(tf):
     tf.Variable(1.0, name="v")
     return script([tf.assert_variables_initialized()], initialize=False)
@@ -248,7 +254,7 @@ PY_FUNC_ERRORS = {
     "wrong_count": (lambda tf: tf.py_func(lambda: (1, 2), [], [tf.int64]), None),
 }
 for name, (build, message) in PY_FUNC_ERRORS.items():
-    case("py_func_error/" + name, build, raises=True, message=message)
+    case("py_func_error/" + name, build, raises=True, message=message, eager=CALLED_AT_ONCE, function=True)
 
 
 # Sessions.
@@ -256,7 +262,7 @@ for name, (build, message) in PY_FUNC_ERRORS.items():
 
 def session_case(name, **options):
     """A case that runs its own session and returns what Python sees."""
-    return case("session/" + name, nodes="the case is about sessions", **options)
+    return case("session/" + name, nodes="the case is about sessions", eager="it is about sessions", **options)
 
 
 @session_case("fetch_structures")

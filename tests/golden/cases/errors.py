@@ -9,6 +9,10 @@ from ..spec import Family
 
 FAMILY = Family("errors", raises=True)
 table = FAMILY.table
+SESSIONS = "it is about sessions"
+GRAPHS = "it is about graphs"
+HAS_VALUE = "an eager tensor has a value"
+UNCHECKED_NAME = "eager operations take any name"
 
 
 def ran(make):
@@ -23,8 +27,8 @@ def ran(make):
     return build
 
 
-def runs(prefix, rows, **options):
-    table({f"{prefix}/{name}": ran(make) for name, make in rows.items()}, **options)
+def runs(prefix, rows):
+    table({f"{prefix}/{name}": ran(make) for name, make in rows.items()}, eager=SESSIONS)
 
 
 # Values that do not become tensors.
@@ -43,7 +47,6 @@ table({
     "convert/tensor_of_other_dtype": lambda tf: tf.convert_to_tensor(tf.constant(1.0), tf.int32),
     "convert/object": lambda tf: tf.convert_to_tensor(object),
     "convert/unhashable_list": lambda tf: tf.convert_to_tensor([tf.constant(1.0), "a"]),
-    "convert/variable_of_other_dtype": lambda tf: tf.convert_to_tensor(tf.Variable(1.0, name="v"), tf.int32),
     "dtype/number": lambda tf: tf.as_dtype(0),
     "dtype/python_int": lambda tf: tf.as_dtype(int),
     "dtype/name": lambda tf: tf.as_dtype("integer"),
@@ -74,7 +77,6 @@ table({
     "types/float_plus_complex_number": lambda tf: tf.constant(1.0) + 1j,
     "types/bool_plus_bool": lambda tf: tf.constant(True) + tf.constant(False),
     "types/negative_bool": lambda tf: -tf.constant(True),
-    "types/int_and_int": lambda tf: tf.constant(1) & tf.constant(2),
     "types/plus_none": lambda tf: tf.constant(1.0) + None,
     "types/equal": lambda tf: tf.equal(tf.constant(1.0), tf.constant(1)),
     "types/variable_plus_fraction": lambda tf: tf.Variable(1) + 1.0,
@@ -87,10 +89,6 @@ table({
     "types/where": lambda tf: tf.where(tf.constant([True]), tf.constant([1.0]), tf.constant([1])),
     "types/where_condition": lambda tf: tf.where(tf.constant([1]), tf.constant([1.0]), tf.constant([1.0])),
     "types/gather_indices": lambda tf: tf.gather([1.0, 2.0], tf.constant([0.0])),
-    "types/assign": lambda tf: tf.assign(tf.Variable(1.0), tf.constant(1, tf.float64)),
-    "types/assign_method": lambda tf: tf.Variable(1.0).assign(tf.constant(1)),
-    "types/assign_add": lambda tf: tf.assign_add(tf.Variable(1), 0.5),
-    "types/scatter": lambda tf: tf.scatter_update(tf.Variable([1.0]), [0], tf.constant([1])),
     "types/softmax_int": lambda tf: tf.nn.softmax(tf.constant([1, 2])),
     "types/sqrt_int": lambda tf: tf.sqrt(tf.constant(4)),
     "types/exp_int": lambda tf: tf.exp(2),
@@ -111,6 +109,7 @@ table({
     "types/random_uniform_bool": lambda tf: tf.random_uniform([2], dtype=tf.bool),
     "types/bitwise_float": lambda tf: tf.bitwise.bitwise_and(tf.constant(1.0), tf.constant(1.0)),
 })
+FAMILY.case("types/int_and_int", lambda tf: tf.constant(1) & tf.constant(2), eager="2.x takes the bits")
 
 # Shapes that do not fit, found when the graph is built.
 
@@ -169,8 +168,6 @@ table({
     "shapes/sparse_cross_entropy_batch": lambda tf:
         tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[0, 1], logits=tf.zeros([3, 2])),
     "shapes/one_hot_axis": lambda tf: tf.one_hot([0, 1], 3, axis=5),
-    "shapes/assign": lambda tf: tf.assign(tf.Variable([1.0, 2.0]), [1.0]),
-    "shapes/assign_add": lambda tf: tf.Variable([1.0, 2.0]).assign_add([1.0]),
     "shapes/scatter_update": lambda tf: tf.scatter_update(tf.Variable([[1.0]]), [0, 0], [[1.0]]),
     "shapes/cholesky": lambda tf: tf.cholesky(tf.zeros([2, 3])),
     "shapes/add_n": lambda tf: tf.add_n([tf.zeros([2]), tf.zeros([3])]),
@@ -183,6 +180,17 @@ table({
     "shapes/matrix_inverse": lambda tf: tf.matrix_inverse(tf.zeros([2, 3])),
     "shapes/fill_negative": lambda tf: tf.fill([-1], 0.0),
 })
+
+# The messages tell of 1.x variables.
+table({
+    "convert/variable_of_other_dtype": lambda tf: tf.convert_to_tensor(tf.Variable(1.0, name="v"), tf.int32),
+    "types/assign": lambda tf: tf.assign(tf.Variable(1.0), tf.constant(1, tf.float64)),
+    "types/assign_method": lambda tf: tf.Variable(1.0).assign(tf.constant(1)),
+    "types/assign_add": lambda tf: tf.assign_add(tf.Variable(1), 0.5),
+    "types/scatter": lambda tf: tf.scatter_update(tf.Variable([1.0]), [0], tf.constant([1])),
+    "shapes/assign": lambda tf: tf.assign(tf.Variable([1.0, 2.0]), [1.0]),
+    "shapes/assign_add": lambda tf: tf.Variable([1.0, 2.0]).assign_add([1.0]),
+}, function="a function makes 2.x variables")
 
 # Arguments that the functions themselves refuse.
 
@@ -207,8 +215,6 @@ table({
     "arguments/embedding_empty": lambda tf: tf.nn.embedding_lookup([], [0]),
     "arguments/embedding_strategy": lambda tf:
         tf.nn.embedding_lookup([tf.zeros([1]), tf.zeros([1])], [0], partition_strategy="bad"),
-    "arguments/group_non_op": lambda tf: tf.group(1),
-    "arguments/tuple_empty": lambda tf: tf.tuple([]),
     "arguments/meshgrid_indexing": lambda tf: tf.meshgrid([1], [2], indexing="no"),
     "arguments/variance_scaling_scale": lambda tf: tf.variance_scaling_initializer(scale=0.0),
     "arguments/variance_scaling_mode": lambda tf: tf.variance_scaling_initializer(mode="none"),
@@ -219,21 +225,27 @@ table({
     "arguments/apply_regularization": lambda tf:
         tf.contrib.layers.apply_regularization(tf.contrib.layers.l2_regularizer(0.1)),
     "arguments/clip_global_norm": lambda tf: tf.clip_by_global_norm(tf.constant(1.0), 1.0),
-    "arguments/name_scope_name": lambda tf: tf.name_scope("bad name").__enter__(),
-    "arguments/op_name_spaces": lambda tf: tf.add(1, 2, name="a b"),
     "arguments/unexpected_keyword": lambda tf: tf.matmul([[1.0]], [[1.0]], bad=1),
     "arguments/boolean_mask_shape": lambda tf: tf.boolean_mask(tf.zeros([3]), [True, False]),
     "arguments/boolean_mask_scalar": lambda tf: tf.boolean_mask(tf.zeros([3]), True),
     "arguments/sequence_mask": lambda tf: tf.sequence_mask([1], tf.constant([2])),
     "arguments/device": lambda tf: _on_device(tf, "/nonsense:0"),
-    "arguments/placeholder_dtype": lambda tf: tf.placeholder("bad"),
-    "arguments/in_operator": lambda tf: 1 in tf.constant([1]),
-    "arguments/len": lambda tf: len(tf.constant([1])),
     "arguments/set_item": lambda tf: tf.constant([1]).__setitem__(0, 1),
 })
 
+table({
+    "arguments/name_scope_name": lambda tf: tf.name_scope("bad name").__enter__(),
+    "arguments/op_name_spaces": lambda tf: tf.add(1, 2, name="a b"),
+}, eager=UNCHECKED_NAME, function=True)
 # TensorFlow says "node name" of constants and "scope name" of everything else.
-FAMILY.case("arguments/op_name", lambda tf: tf.constant(1, name="_hidden"), message="'_hidden' is not a valid ")
+FAMILY.case("arguments/op_name", lambda tf: tf.constant(1, name="_hidden"), message="'_hidden' is not a valid ",
+            eager=UNCHECKED_NAME, function=True)
+table({
+    "arguments/group_non_op": lambda tf: tf.group(1),
+    "arguments/tuple_empty": lambda tf: tf.tuple([]),
+}, eager="eagerly there is nothing to group", function=True)
+FAMILY.case("arguments/placeholder_dtype", lambda tf: tf.placeholder("bad"),
+            eager="there are no placeholders", function=True)
 
 
 def _on_device(tf, name):
@@ -244,10 +256,14 @@ def _on_device(tf, name):
 # Tensors where Python wants values, and the graph's own rules.
 
 table({
+    "arguments/in_operator": lambda tf: 1 in tf.constant([1]),
+    "arguments/len": lambda tf: len(tf.constant([1])),
     "graph/bool_of_tensor": lambda tf: bool(tf.constant(True)),
     "graph/if_tensor": lambda tf: 1 if tf.constant(1) > 0 else 2,
     "graph/iterate": lambda tf: list(tf.constant([1, 2])),
-    "graph/iterate_scalar": lambda tf: [v for v in tf.constant(1)],
+}, eager=HAS_VALUE, function=True)
+FAMILY.case("graph/iterate_scalar", lambda tf: [v for v in tf.constant(1)])
+table({
     "graph/tensor_of_other_graph": lambda tf: _other_graph(tf) + tf.constant(1.0),
     "graph/finalized": lambda tf: _finalized(tf),
     "graph/unknown_tensor": lambda tf: tf.get_default_graph().get_tensor_by_name("x:0"),
@@ -264,7 +280,7 @@ table({
     "graph/unknown_attr": lambda tf: tf.constant(1).op.get_attr("nothing"),
     "graph/control_dependency_on_number": lambda tf: tf.control_dependencies([1]),
     "graph/reset_inside": lambda tf: tf.reset_default_graph(),
-})
+}, eager=GRAPHS)
 
 
 def _other_graph(tf):
@@ -326,7 +342,7 @@ table({
     "session/graph_is_not_one": lambda tf: tf.Session(graph=5),
     "session/target_type": lambda tf: tf.Session(7),
     "session/config_type": lambda tf: tf.Session(config=5),
-})
+}, eager=SESSIONS)
 
 
 def _closed(tf):
@@ -344,7 +360,7 @@ def hidden(tf, value, dtype=None):
     return tf.placeholder_with_default(tf.constant(value, dtype), None)
 
 
-runs("values", {
+VALUES = {
     "add": lambda tf: hidden(tf, [1.0, 2.0]) + hidden(tf, [1.0, 2.0, 3.0]),
     "matmul": lambda tf: tf.matmul(hidden(tf, [[1.0, 2.0]]), hidden(tf, [[1.0, 2.0]])),
     "matmul_rank": lambda tf: tf.matmul(hidden(tf, [1.0]), tf.zeros([1, 1])),
@@ -397,32 +413,17 @@ runs("values", {
     "in_top_k_target": lambda tf: tf.nn.in_top_k(hidden(tf, [[1.0]]), hidden(tf, [0, 0]), 1),
     "reverse_axis": lambda tf: tf.reverse(tf.zeros([2]), hidden(tf, [1])),
     "linspace_number": lambda tf: tf.linspace(0.0, 1.0, hidden(tf, 0)),
-})
+}
+table({"values/" + name: build for name, build in VALUES.items()})
 
 
-@FAMILY.case("values/scatter_update")
-def _(tf):
-    return _after_initializing(tf, lambda v: tf.scatter_update(v, hidden(tf, [7]), [1.0]))
+def variable(tf):
+    return tf.Variable([1.0, 2.0], name="v")
 
 
-@FAMILY.case("values/scatter_add_negative")
-def _(tf):
-    return _after_initializing(tf, lambda v: tf.scatter_add(v, hidden(tf, [-1]), [1.0]))
-
-
-@FAMILY.case("values/assign")
-def _(tf):
-    return _after_initializing(tf, lambda v: tf.assign(v, hidden(tf, [1.0])))
-
-
-@FAMILY.case("values/assign_add")
-def _(tf):
-    return _after_initializing(tf, lambda v: tf.assign_add(v, hidden(tf, [1.0])))
-
-
-def _after_initializing(tf, make):
-    v = tf.Variable([1.0, 2.0], name="v")
-    op = make(v)
-    with tf.Session() as session:
-        session.run(v.initializer)
-        return session.run(op)
+table({
+    "values/scatter_update": lambda tf: tf.scatter_update(variable(tf), hidden(tf, [7]), [1.0]),
+    "values/scatter_add_negative": lambda tf: tf.scatter_add(variable(tf), hidden(tf, [-1]), [1.0]),
+    "values/assign": lambda tf: tf.assign(variable(tf), hidden(tf, [1.0])),
+    "values/assign_add": lambda tf: tf.assign_add(variable(tf), hidden(tf, [1.0])),
+}, function="it makes variables at each call")

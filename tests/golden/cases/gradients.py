@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from ..spec import Family, Run, f32, f64, noise, script
 
-FAMILY = Family("gradients", ulps=32, near="max", nodes="a gradient graph may be simpler than TensorFlow's")
+FAMILY = Family("gradients", ulps=32, near="max", nodes="a gradient graph may be simpler than TensorFlow's",
+                eager="tf.gradients is for graphs", function=True)
 case, table = FAMILY.case, FAMILY.table
+MAKES_VARIABLES = "it makes variables at each call"
 
 VECTOR = f64([0.5, -1.5, 2.0])
 
@@ -49,6 +51,7 @@ table({
     "gradients/multi_output_op": lambda tf, x: tf.gradients(tf.unstack(x)[1] * 2.0 + tf.split(x, 3)[0], x),
     "gradients/top_k": lambda tf, x: tf.gradients(tf.nn.top_k(x, 2).values, x),
     "gradients/no_use_of_x": lambda tf, x: tf.gradients(tf.shape(x), x),
+    "gradients/dropout": lambda tf, x: _dropout(tf, x),
     "second/square": lambda tf, x: tf.gradients(tf.gradients(x ** 3.0, x)[0], x),
     "second/third": lambda tf, x: _order(tf, lambda v: v ** 5.0, x, 3),
     "second/exp": lambda tf, x: _order(tf, tf.exp, x, 3),
@@ -128,6 +131,11 @@ def _diamond(tf, x):
     return tf.gradients(b * c, [x, a, b, c])
 
 
+def _dropout(tf, x):
+    y = tf.nn.dropout(x, 0.5, seed=3)
+    return [y, tf.gradients(y, x)]
+
+
 def _order(tf, function, x, order):
     y = function(x)
     for _ in range(order):
@@ -196,25 +204,25 @@ table({
 }, TABLE, gradient=False, unknown=False)
 
 
-@case("slices/variable")
+@case("slices/variable", function=MAKES_VARIABLES)
 def _(tf):
     v = tf.Variable([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     return tf.gradients(tf.reduce_sum(tf.gather(v, [0, 2]) ** 2.0), v)
 
 
-@case("slices/resource_variable")
+@case("slices/resource_variable", function=MAKES_VARIABLES)
 def _(tf):
     v = tf.Variable([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], use_resource=True)
     return tf.gradients(tf.reduce_sum(tf.gather(v, [0, 2]) ** 2.0), v)
 
 
-@case("variables/by_variable")
+@case("variables/by_variable", function=MAKES_VARIABLES)
 def _(tf):
     a, b = tf.Variable(2.0), tf.Variable([1.0, 3.0], use_resource=True)
     return tf.gradients(a * a * b, [a, b])
 
 
-@case("variables/linear_regression")
+@case("variables/linear_regression", function=MAKES_VARIABLES)
 def _(tf):
     x, y = tf.constant([[1.0, 2.0], [3.0, -1.0]]), tf.constant([[1.0], [0.0]])
     w, b = tf.Variable([[0.5], [-0.5]]), tf.Variable([0.1])
@@ -222,7 +230,7 @@ def _(tf):
     return [loss] + tf.gradients(loss, [w, b])
 
 
-@case("variables/hessian_vector_product")
+@case("variables/hessian_vector_product", function=MAKES_VARIABLES)
 def _(tf):
     w = tf.Variable([1.0, -2.0, 0.5])
     gradient = tf.gradients(tf.reduce_sum(tf.exp(w)) * w[0], w)[0]
@@ -230,7 +238,7 @@ def _(tf):
 
 
 @case("fed/unknown_batch", None, f32(noise(3, 2), [None, 2]), f32(noise(3, 1, seed=2), None), gradient=False,
-      unknown=False)
+      unknown=False, function=MAKES_VARIABLES)
 def _(tf, x, y):
     w = tf.Variable([[0.5], [-0.5]])
     loss = tf.reduce_mean((tf.matmul(x, w) - y) ** 2.0)
@@ -238,7 +246,7 @@ def _(tf, x, y):
                   Run(tf.gradients(loss, w), feed={x: noise(1, 2), y: [[2.0]]}))
 
 
-@case("numeric/compute_gradient_error", nodes="a numerical helper", ulps=0)
+@case("numeric/compute_gradient_error", nodes="a numerical helper", ulps=0, function="it runs a session")
 def _(tf):
     x = tf.constant([0.5, 1.5, -1.0], tf.float64)
     y = tf.sin(x) * x

@@ -5,6 +5,8 @@ from ..spec import Family, Run, lookup, script
 
 FAMILY = Family("initializers", ulps=4, near="max")
 case, table = FAMILY.case, FAMILY.table
+MAKES_VARIABLES = "it makes variables at each call"
+OP_COUNT = "op seeds count the operations of a graph"
 
 SHAPES = ([3, 4], [5], [2, 2, 3, 2])
 
@@ -12,6 +14,11 @@ SHAPES = ([3, 4], [5], [2, 2, 3, 2])
 def calls(path, *args, **kwargs):
     """The initialiser called for a matrix, a vector and a filter."""
     return lambda tf: [lookup(tf, path)(*args, **kwargs)(shape) for shape in SHAPES]
+
+
+def seeded_calls(path, shapes=SHAPES, **kwargs):
+    """Initialisers of different seeds, which share no stream, called for each shape."""
+    return lambda tf: [lookup(tf, path)(seed=3 + i, **kwargs)(shape) for i, shape in enumerate(shapes)]
 
 
 def variable(path, *args, **kwargs):
@@ -53,8 +60,8 @@ SEEDED = {
 for path, variants in SEEDED.items():
     for i, kwargs in enumerate(variants):
         label = path if i == 0 else f"{path}/{i}"
-        case(label, calls(path, seed=3, **kwargs))
-    case(path + "/variable", variable(path, seed=3))
+        case(label, seeded_calls(path, **kwargs))
+    case(path + "/variable", variable(path, seed=3), function=MAKES_VARIABLES)
 
 CONSTANT = {
     "zeros_initializer": [((), {}), ((), {"dtype": "int32"})],
@@ -70,12 +77,11 @@ CONSTANT = {
 for path, variants in CONSTANT.items():
     for i, (args, kwargs) in enumerate(variants):
         case(f"{path}/{i}", calls(path, *args, **kwargs), ulps=0)
-    case(path + "/variable", variable(path, *variants[0][0], **variants[0][1]), ulps=0)
+    case(path + "/variable", variable(path, *variants[0][0], **variants[0][1]), ulps=0, function=MAKES_VARIABLES)
 
 for path in "orthogonal_initializer initializers.orthogonal keras.initializers.Orthogonal".split():
-    case(path, lambda tf, path=path:
-        [lookup(tf, path)(seed=3)(shape) for shape in ([3, 3], [4, 2], [2, 3, 2])],
-         ulps=64, nodes="the QR of TensorFlow needs no gradient here; its values are what counts")
+    case(path, seeded_calls(path, ([3, 3], [4, 2], [2, 3, 2])), ulps=64,
+         nodes="the QR of TensorFlow needs no gradient here; its values are what counts")
 case("orthogonal_initializer/gain", lambda tf: tf.orthogonal_initializer(gain=2.0, seed=1)([2, 5]), ulps=64)
 for path in "initializers.identity keras.initializers.Identity".split():
     case(path, lambda tf, path=path: [lookup(tf, path)()([3, 3]), lookup(tf, path)(gain=2.0)([2, 3])], ulps=0)
@@ -85,12 +91,22 @@ table({
                                 tf.random_normal_initializer(seed=1, dtype=tf.float64)([2]),
                                 tf.zeros_initializer()([2], dtype=tf.float64)],
     "dtype/half": lambda tf: tf.truncated_normal_initializer(seed=1)([3], dtype=tf.float16),
+    "config": lambda tf: [sorted(lookup(tf, p)().get_config().items(), key=str) for p in
+                          ("zeros_initializer", "glorot_uniform_initializer", "keras.initializers.he_normal",
+                           "random_normal_initializer")],
+    "get": lambda tf: [tf.keras.initializers.get("zeros")([2]), tf.keras.initializers.get("ones")([2])],
+    "local/keras_default": lambda tf: tf.keras.initializers.glorot_uniform(seed=5)([3, 2]),
+})
+table({
     "default/get_variable": lambda tf: [
         tf.set_random_seed(1), tf.get_variable("f", [2, 2]), tf.get_variable("i", [2], tf.int32),
         tf.get_variable("b", [2], tf.bool)],
-    "default/scope": lambda tf: _scope_initializer(tf),
-    "instance/uses_its_seed_each_time": lambda tf: _twice(tf, tf.glorot_uniform_initializer(seed=1)),
     "instance/without_seed": lambda tf: _graph_seed(tf),
+}, eager=OP_COUNT)
+case("instance/uses_its_seed_each_time", lambda tf: _twice(tf, tf.glorot_uniform_initializer(seed=1)),
+     eager="equal seeds share a stream eagerly")
+table({
+    "default/scope": lambda tf: _scope_initializer(tf),
     "function/as_initializer": lambda tf: tf.get_variable("w", [2, 3],
                                                           initializer=lambda shape, dtype, partition_info:
                                                               tf.ones(shape, dtype) * 3.0),
@@ -99,12 +115,7 @@ table({
                                          tf.get_variable("n", initializer=3),
                                          tf.get_variable("l", initializer=[1.0, 2.0])],
     "class/as_initializer": lambda tf: tf.get_variable("w", [2], initializer=tf.ones_initializer),
-    "config": lambda tf: [sorted(lookup(tf, p)().get_config().items(), key=str) for p in
-                          ("zeros_initializer", "glorot_uniform_initializer", "keras.initializers.he_normal",
-                           "random_normal_initializer")],
-    "get": lambda tf: [tf.keras.initializers.get("zeros")([2]), tf.keras.initializers.get("ones")([2])],
-    "local/keras_default": lambda tf: tf.keras.initializers.glorot_uniform(seed=5)([3, 2]),
-})
+}, function=MAKES_VARIABLES)
 
 
 def _scope_initializer(tf):
@@ -143,7 +154,8 @@ REGULARIZERS = {
 }
 for name, make in REGULARIZERS.items():
     case("regularizer/" + name, lambda tf, make=make: make(tf)(tf.constant([[1.0, -2.0], [0.5, 3.0]])))
-    case(f"regularizer/{name}/get_variable", lambda tf, make=make: _regularized(tf, make(tf)))
+    case(f"regularizer/{name}/get_variable", lambda tf, make=make: _regularized(tf, make(tf)),
+         function=MAKES_VARIABLES)
 
 
 def _regularized(tf, regularizer):
@@ -157,10 +169,13 @@ table({
                                           tf.contrib.layers.l2_regularizer(0.0)(tf.constant([1.0]))],
     "regularizer/apply": lambda tf: tf.contrib.layers.apply_regularization(
         tf.contrib.layers.l2_regularizer(0.1), [tf.constant([1.0, 2.0]), tf.constant([3.0])]),
-    "regularizer/apply_to_weights": lambda tf: _apply_to_collection(tf),
-    "regularizer/scope_default": lambda tf: _scope_regularizer(tf),
-    "regularizer/in_a_collection": lambda tf: _collection_of_losses(tf),
 })
+table({
+    "regularizer/in_a_collection": lambda tf: _collection_of_losses(tf),
+}, function=MAKES_VARIABLES)
+case("regularizer/scope_default", lambda tf: _scope_regularizer(tf), eager="it finds losses by their names")
+case("regularizer/apply_to_weights", lambda tf: _apply_to_collection(tf),
+     eager="eager variables are in no collection")
 
 
 def _apply_to_collection(tf):

@@ -8,6 +8,9 @@ case, table = FAMILY.case, FAMILY.table
 
 # Normal numbers pass through log, sin and cos: a few units in the last place may differ.
 NORMAL = {"ulps": 8, "near": "max"}
+RESTARTS = "setting the seed at each call starts the streams again"
+OP_COUNT = "op seeds count the operations of a graph"
+SHARED = "equal seeds share a stream eagerly"
 SEEDS = {"op1": (None, 1), "op42": (None, 42), "graph0_op7": (0, 7), "graph1234_op5": (1234, 5),
          "largest": (2**31 - 2, 2**31 - 2)}
 
@@ -33,7 +36,8 @@ RAW = {
 }
 for op, (make, options) in RAW.items():
     for label, (graph_seed, op_seed) in SEEDS.items():
-        case(f"stream/{op}/{label}", streams(make, graph_seed, seed=op_seed), **options)
+        case(f"stream/{op}/{label}", streams(make, graph_seed, seed=op_seed),
+             eager=True if graph_seed is None else RESTARTS, function=True, **options)
 
 WIDTHS = {
     "uniform/double": (lambda tf: tf.random_uniform([5], dtype=tf.float64, seed=1), {}),
@@ -67,14 +71,14 @@ WIDTHS = {
     "scalar": (lambda tf:
         [tf.random_uniform([], seed=1), tf.random_uniform([], maxval=9, dtype=tf.int32, seed=1)], {}),
     "uniform/limits": (lambda tf:
-        [tf.random_uniform([3], -2.0, 5.0, seed=1), tf.random_uniform([3], maxval=[1.0, 2.0, 3.0], seed=1)],
+        [tf.random_uniform([3], -2.0, 5.0, seed=1), tf.random_uniform([3], maxval=[1.0, 2.0, 3.0], seed=2)],
                        {"ulps": 1}),
     "uniform_int/negative": (lambda tf: tf.random_uniform([6], -5, 5, tf.int32, seed=4), {}),
     "normal/mean_stddev": (lambda tf: tf.random_normal([4], mean=10.0, stddev=0.5, seed=1), NORMAL),
     "normal/broadcast": (lambda tf: tf.random_normal([2, 2], mean=[1.0, -1.0], stddev=[[0.5], [2.0]], seed=1),
                          NORMAL),
     "truncated/mean_stddev": (lambda tf: tf.truncated_normal([784, 10], stddev=0.1, seed=3), NORMAL),
-    "xavier": (lambda tf: tf.contrib.layers.xavier_initializer(seed=1)([3, 4]), {"ulps": 1}),
+    "xavier": (lambda tf: tf.contrib.layers.xavier_initializer(seed=1)([3, 4]), {"ulps": 1, "near": "max"}),
 }
 for name, (make, options) in WIDTHS.items():
     case("width/" + name, streams(make, None), **options)
@@ -99,12 +103,13 @@ PYTHON = {
     "two_variables": (lambda tf: [tf.get_variable("a", [3]), tf.get_variable("b", [2, 2])], {"ulps": 1}),
     "resource_variable": (lambda tf: tf.get_variable("w", [2, 3], use_resource=True), {"ulps": 1}),
     "equal_calls": (lambda tf: [tf.random_uniform([2]), tf.random_uniform([2]), tf.random_uniform([2])], {}),
-    "same_op_seed": (lambda tf: [tf.random_uniform([2], seed=5), tf.random_uniform([2], seed=5)], {}),
+    "same_op_seed": (lambda tf: [tf.random_uniform([2], seed=5), tf.random_uniform([2], seed=5)],
+                     {"function": True}),
     "in_scope": (lambda tf: _in_scope(tf), {}),
-    "negative_op_seed": (lambda tf: tf.random_uniform([3], seed=-1), {}),
+    "negative_op_seed": (lambda tf: tf.random_uniform([3], seed=-1), {"function": True}),
 }
 for name, (make, options) in PYTHON.items():
-    case("graph_seed/" + name, streams(make, 42), **options)
+    case("graph_seed/" + name, streams(make, 42), eager=OP_COUNT, **options)
 
 
 def _in_scope(tf):
@@ -118,10 +123,10 @@ table({
     "one_run/name": lambda tf: [tf.random_uniform([1], seed=1, name="u"),
                                 tf.random_normal([1], seed=1, name="n")],
     "one_run/int_scalar": lambda tf: tf.random_uniform((), 0, 2, dtype=tf.int32, seed=3),
-    "seed/get_seed": lambda tf: _seeds(tf),
-    "seed/set_later": lambda tf: _seed_set_between(tf),
     "seed/zero_zero": lambda tf: _zero_seeds(tf),
 }, **NORMAL)
+case("seed/get_seed", lambda tf: _seeds(tf), eager=OP_COUNT)
+case("seed/set_later", lambda tf: _seed_set_between(tf), eager=OP_COUNT, **NORMAL)
 
 
 def _two_consumers(tf):
@@ -152,7 +157,7 @@ def _zero_seeds(tf):
     return [tf.random_uniform([2], seed=0), tf.get_seed(0)]
 
 
-@case("interleaved_runs")
+@case("interleaved_runs", eager=SHARED)
 def _(tf):
     a, b = tf.random_uniform([2], seed=1), tf.random_uniform([2], seed=1)
     return script(a, a, b, [a, b], b)
@@ -177,7 +182,7 @@ for name, (make, options) in STATELESS.items():
     case("stateless/" + name, lambda tf, make=make: [make(tf, [1, 2]), make(tf, [-5, 7])], **options)
 
 
-@case("seeds_programs/three_layers", ulps=64, near="max")
+@case("seeds_programs/three_layers", ulps=64, near="max", function="it makes variables at each call")
 def _(tf):
     """A forward pass with weights from two seeds."""
     w1 = tf.Variable(tf.random_normal([2, 3], stddev=1, seed=1))

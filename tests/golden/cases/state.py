@@ -3,8 +3,12 @@ from __future__ import annotations
 
 from ..spec import FRESH_SESSION, Family, Run, f32, i32, script
 
-FAMILY = Family("state")
+FAMILY = Family("state", function="it makes variables at each call")
 case, table = FAMILY.case, FAMILY.table
+CHANGES = "its runs change a variable one after the other"
+GRAPHS = "it is about graphs"
+NEVER_UNINITIALIZED = "eager variables always have a value"
+NOT_KEPT = "eager variables are not kept, nor shared by name"
 COND = "initialized_value is a cond, which is one If node here"
 REF = "reads of a resource variable may be grouped otherwise"
 
@@ -16,7 +20,7 @@ def names(things):
 # Variables.
 
 
-@case("variable/basic")
+@case("variable/basic", eager=GRAPHS)
 def _(tf):
     v = tf.Variable([1.0, 2.0], name="v")
     return [v, v + 1.0, v.initial_value, v.name, v.op.name, v.op.type, repr(v), str(v.dtype), str(v.shape),
@@ -30,7 +34,7 @@ def _(tf):
             tf.Variable(3, dtype=tf.float32), tf.Variable([[1, 2]], dtype="int64")]
 
 
-@case("variable/names")
+@case("variable/names", eager="names of eager variables are not unique")
 def _(tf):
     made = [tf.Variable(0.0), tf.Variable(0.0), tf.Variable(0.0, name="w"), tf.Variable(0.0, name="w")]
     with tf.name_scope("scope"):
@@ -43,7 +47,7 @@ def _(tf):
     return names(made)
 
 
-@case("variable/collections")
+@case("variable/collections", eager=NOT_KEPT)
 def _(tf):
     tf.Variable(0.0, name="a")
     tf.Variable(0.0, name="b", trainable=False)
@@ -61,14 +65,14 @@ def _(tf):
             "keys": sorted(tf.get_default_graph().get_all_collection_keys())}
 
 
-@case("variable/initialized_value", nodes=COND)
+@case("variable/initialized_value", nodes=COND, eager=NEVER_UNINITIALIZED)
 def _(tf):
     v = tf.Variable([1.0, 2.0])
     return script(v.initialized_value(), v.initializer, v.assign([3.0, 4.0]), v.initialized_value(),
                   initialize=False)
 
 
-@case("variable/depends_on_another", nodes=COND)
+@case("variable/depends_on_another", nodes=COND, eager=NEVER_UNINITIALIZED)
 def _(tf):
     a = tf.Variable([1.0, 2.0])
     return [tf.Variable(a.initialized_value() * 2.0), a]
@@ -86,7 +90,7 @@ def _(tf):
     return tf.Variable(lambda: tf.constant([3.0, 4.0]), name="lazy")
 
 
-@case("variable/unknown_shape")
+@case("variable/unknown_shape", eager=CHANGES)
 def _(tf):
     v = tf.Variable(tf.placeholder_with_default([1.0, 2.0], None), validate_shape=False)
     return script(v, tf.assign(v, [[3.0]], validate_shape=False), v, tf.shape(v))
@@ -100,13 +104,13 @@ def _(tf):
             tf.add(v, v)]
 
 
-@case("variable/resource", nodes=REF)
+@case("variable/resource", nodes=REF, eager=CHANGES)
 def _(tf):
     v = tf.Variable([1.0, 2.0], use_resource=True, name="v")
     return script([v + 1.0, v.name, v.dtype.name, v.op.type, repr(v)], [v, v.assign_add([1.0, 1.0])])
 
 
-@case("variable/report_uninitialized")
+@case("variable/report_uninitialized", eager=NEVER_UNINITIALIZED)
 def _(tf):
     a, b = tf.Variable(1.0, name="a"), tf.Variable(2.0, name="b")
     return script(tf.report_uninitialized_variables(), a.initializer, tf.report_uninitialized_variables(),
@@ -115,7 +119,7 @@ def _(tf):
                   tf.report_uninitialized_variables([a, b]), initialize=False)
 
 
-@case("variable/initializers")
+@case("variable/initializers", eager=NEVER_UNINITIALIZED)
 def _(tf):
     tf.Variable(1.0)
     tf.get_local_variable("l", [])
@@ -124,13 +128,13 @@ def _(tf):
     return [[op.name, op.type, sorted(names(op.control_inputs))] for op in ops]
 
 
-@case("variable/fresh_session")
+@case("variable/fresh_session", eager=CHANGES)
 def _(tf):
     v = tf.Variable(1.0)
     return script(v.assign_add(5.0), v, FRESH_SESSION, v)
 
 
-@case("variable/load_and_eval", nodes="the session's own helpers")
+@case("variable/load_and_eval", nodes="the session's own helpers", eager="it is about sessions")
 def _(tf):
     v = tf.Variable([1.0, 2.0])
     with tf.Session() as session:
@@ -182,12 +186,12 @@ def assignment(make, use_resource):
 
 for name, make in ASSIGN.items():
     if name != "sparse_read":
-        case("update/" + name, assignment(make, False))
+        case("update/" + name, assignment(make, False), eager=CHANGES)
     if name not in ("count_up_to", "scatter_broadcast", "scatter_scalar_index"):
-        case("update_resource/" + name, assignment(make, True), nodes=REF)
+        case("update_resource/" + name, assignment(make, True), nodes=REF, eager=CHANGES)
 
 
-@case("update/rows")
+@case("update/rows", eager=CHANGES)
 def _(tf):
     v = tf.Variable([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     return script(tf.scatter_update(v, [2, 0], [[9.0, 9.5], [8.0, 8.5]]),
@@ -195,13 +199,13 @@ def _(tf):
                   tf.scatter_nd_update(v, [[0, 1], [2, 0]], [-1.0, -2.0]), v)
 
 
-@case("update/fed", None, f32([3.0, 4.0]), i32([1]))
+@case("update/fed", None, f32([3.0, 4.0]), i32([1]), eager=CHANGES)
 def _(tf, x, i):
     v = tf.Variable([1.0, 2.0])
     return script([v.assign(x)], tf.scatter_add(v, i, [10.0]), v)
 
 
-@case("update/read_then_write_in_one_run")
+@case("update/read_then_write_in_one_run", eager=CHANGES)
 def _(tf):
     v = tf.Variable(1.0)
     before = v + 0.0
@@ -210,7 +214,7 @@ def _(tf):
     return script([before, update], v)
 
 
-@case("update/chain")
+@case("update/chain", eager=CHANGES)
 def _(tf):
     v = tf.Variable(1.0)
     first = v.assign(2.0)
@@ -221,26 +225,26 @@ def _(tf):
     return script([read], v)
 
 
-@case("update/group_of_independent")
+@case("update/group_of_independent", eager=CHANGES)
 def _(tf):
     a, b = tf.Variable(1.0), tf.Variable(2)
     step = tf.group(a.assign_add(1.0), b.assign_add(3))
     return script(Run(step, times=3), [a, b])
 
 
-@case("update/counter_with_integer")
+@case("update/counter_with_integer", eager=CHANGES)
 def _(tf):
     step = tf.train.get_or_create_global_step()
     bump = tf.assign_add(step, 1)
     return script(Run(bump, times=3), [step, tf.train.get_global_step(), step.name, step.dtype.name])
 
 
-@case("update/not_initialized", raises=True)
+@case("update/not_initialized", raises=True, eager=NEVER_UNINITIALIZED)
 def _(tf):
     return script(tf.Variable(1.0, name="v").assign_add(1.0), initialize=False)
 
 
-@case("read/not_initialized", raises=True)
+@case("read/not_initialized", raises=True, eager=NEVER_UNINITIALIZED)
 def _(tf):
     return script(tf.Variable(1.0, name="v"), initialize=False)
 
@@ -248,7 +252,7 @@ def _(tf):
 # get_variable and scopes.
 
 
-@case("get_variable/reuse")
+@case("get_variable/reuse", eager=NOT_KEPT)
 def _(tf):
     with tf.variable_scope("a"):
         first = tf.get_variable("w", [2], initializer=tf.zeros_initializer())
@@ -259,7 +263,7 @@ def _(tf):
     return [first is second, second is third, new.name, names(tf.global_variables())]
 
 
-@case("get_variable/reuse_variables")
+@case("get_variable/reuse_variables", eager=NOT_KEPT)
 def _(tf):
     with tf.variable_scope("a") as scope:
         first = tf.get_variable("w", [2])
@@ -272,7 +276,7 @@ def _(tf):
             str(tf.get_variable_scope().reuse)]
 
 
-@case("get_variable/nested_names")
+@case("get_variable/nested_names", eager=GRAPHS)
 def _(tf):
     made = []
     with tf.variable_scope("a"):
@@ -301,7 +305,7 @@ def _(tf):
     return names(made)
 
 
-@case("get_variable/reenter")
+@case("get_variable/reenter", eager=GRAPHS)
 def _(tf):
     with tf.variable_scope("a") as a:
         tf.get_variable("w", [1])
@@ -328,7 +332,7 @@ def _(tf):
     return [made, len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))]
 
 
-@case("get_variable/custom_getter")
+@case("get_variable/custom_getter", eager=NOT_KEPT)
 def _(tf):
     def doubled(getter, name, *args, **kwargs):
         return getter(name + "_inner", *args, **kwargs) * 2.0
@@ -337,7 +341,7 @@ def _(tf):
     return [got, names(tf.global_variables())]
 
 
-@case("get_variable/scope_facts")
+@case("get_variable/scope_facts", eager=GRAPHS)
 def _(tf):
     outer = tf.get_variable_scope()
     with tf.variable_scope("a/b") as scope:
@@ -362,7 +366,7 @@ def _(tf):
     return tf.get_variable("s", [2], tf.string)
 
 
-@case("get_variable/constraint_and_trainable")
+@case("get_variable/constraint_and_trainable", eager=NOT_KEPT)
 def _(tf):
     v = tf.get_variable("v", [2], trainable=False, constraint=tf.nn.relu, collections=["c"])
     return [v.trainable, v.constraint is tf.nn.relu, names(tf.get_collection("c")),
@@ -377,14 +381,14 @@ def _(tf):
         return tf.Variable(1.0, name="asked").name
 
 
-@case("get_variable/op_scope")
+@case("get_variable/op_scope", eager=GRAPHS)
 def _(tf):
     x = tf.constant(1.0)
     with tf.variable_op_scope([x], None, "legacy"):
         return [tf.get_variable("w", [1]).name, tf.identity(x).name]
 
 
-@case("get_variable/weights_of_two_layers", ulps=8, near="max")
+@case("get_variable/weights_of_two_layers", ulps=8, near="max", eager=NOT_KEPT)
 def _(tf):
     def layer(x, width, name):
         with tf.variable_scope(name):
@@ -395,22 +399,27 @@ def _(tf):
     return [layer(layer(tf.ones([2, 3]), 4, "first"), 2, "second"), names(tf.global_variables())]
 
 
-ERRORS = {
+SHARING_ERRORS = {
     "exists": lambda tf: [tf.get_variable("w", [1]), tf.get_variable("w", [1])],
     "missing": lambda tf: _in(tf, lambda: tf.get_variable("w", [1]), reuse=True),
     "other_shape": lambda tf: [tf.get_variable("w", [1]),
                                _in(tf, lambda: tf.get_variable("w", [2]), "", reuse=True)],
     "other_dtype": lambda tf: [tf.get_variable("w", [1]),
                                _in(tf, lambda: tf.get_variable("w", [1], tf.int32), "", reuse=True)],
+}
+for name, build in SHARING_ERRORS.items():
+    case("get_variable_error/" + name, build, raises=True, eager=NOT_KEPT)
+ERRORS = {
     "no_shape": lambda tf: tf.get_variable("w"),
     "partly_known_shape": lambda tf: tf.get_variable("w", [None, 2]),
     "shape_and_constant": lambda tf: tf.get_variable("w", [2], initializer=tf.constant([1.0])),
     "scope_none": lambda tf: _in(tf, lambda: 1, None),
     "no_initial_value": lambda tf: tf.Variable(),
-    "unknown_initial_shape": lambda tf: tf.Variable(tf.placeholder(tf.float32)),
 }
 for name, build in ERRORS.items():
     case("get_variable_error/" + name, build, raises=True)
+case("get_variable_error/unknown_initial_shape", lambda tf: tf.Variable(tf.placeholder(tf.float32)),
+     raises=True, eager="there are no placeholders")
 
 
 def _in(tf, function, scope="scope", **kwargs):
@@ -421,7 +430,7 @@ def _in(tf, function, scope="scope", **kwargs):
 # The graph's names and collections.
 
 
-@case("graph/unique_names")
+@case("graph/unique_names", eager=GRAPHS, function=True)
 def _(tf):
     graph = tf.get_default_graph()
     made = [tf.constant(0, name=n) for n in ("a", "a", "A", "a_1", "a/b", "a/b", "x.y-z/w")]
@@ -430,7 +439,7 @@ def _(tf):
             graph.unique_name("new")]
 
 
-@case("graph/name_scopes")
+@case("graph/name_scopes", eager=GRAPHS, function=True)
 def _(tf):
     found = []
     with tf.name_scope("s") as outer:
@@ -448,7 +457,7 @@ def _(tf):
     return found
 
 
-@case("graph/lookups")
+@case("graph/lookups", eager=GRAPHS, function=True)
 def _(tf):
     graph = tf.get_default_graph()
     with tf.name_scope("s"):
@@ -462,7 +471,7 @@ def _(tf):
             graph.is_fetchable(t), str(t), repr(t), repr(t.op), t.op.get_attr("T").name]
 
 
-@case("graph/collections")
+@case("graph/collections", function=True)
 def _(tf):
     graph = tf.get_default_graph()
     tf.add_to_collection("c", 1)
@@ -473,7 +482,7 @@ def _(tf):
             sorted(graph.get_all_collection_keys())]
 
 
-@case("graph/devices_and_control")
+@case("graph/devices_and_control", eager=GRAPHS, function=True)
 def _(tf):
     a = tf.constant(1.0, name="a")
     with tf.device("/cpu:0"), tf.control_dependencies([a]):
@@ -487,7 +496,7 @@ def _(tf):
     return [[op.name, op.device, names(op.control_inputs)] for op in (a.op, b.op, c.op, d.op, e)]
 
 
-@case("graph/default_stack")
+@case("graph/default_stack", eager=GRAPHS)
 def _(tf):
     outer, inner = tf.get_default_graph(), tf.Graph()
     with inner.as_default():
@@ -498,7 +507,7 @@ def _(tf):
             tf.constant(2).name]
 
 
-@case("graph/colocation")
+@case("graph/colocation", eager=GRAPHS)
 def _(tf):
     v = tf.Variable(1.0, name="v")
     with tf.colocate_with(v):

@@ -6,6 +6,9 @@ from ..spec import FRESH_SESSION, Family, Run, f32, f64, i32, lookup, noise, scr
 FAMILY = Family("training", ulps=64, near="max",
                 nodes="gradient and update graphs may be simpler than TensorFlow's")
 case, table = FAMILY.case, FAMILY.table
+MAKES_VARIABLES = "it makes variables at each call"
+CALLABLE = "an optimizer of 1.x takes a function as its loss"
+GRAPHS = "it is about graphs"
 
 
 def names(things):
@@ -80,16 +83,18 @@ for kind, variants in OPTIMIZERS.items():
     # Ftrl takes w to nearly zero, as a difference of numbers a thousand times as large.
     ulps = 4096 if kind == "Ftrl" else None
     for i, kwargs in enumerate(variants):
-        case(f"{kind}/{i}/dense", trained(kind, kwargs, dense_loss), ulps=ulps)
-        case(f"{kind}/{i}/sparse", trained(kind, kwargs, sparse_loss))
-    case(f"{kind}/resource_dense", trained(kind, variants[-1], lambda tf: dense_loss(tf, True)), ulps=ulps)
-    case(f"{kind}/resource_sparse", trained(kind, variants[-1], lambda tf: sparse_loss(tf, True)))
+        case(f"{kind}/{i}/dense", trained(kind, kwargs, dense_loss), ulps=ulps, eager=CALLABLE)
+        case(f"{kind}/{i}/sparse", trained(kind, kwargs, sparse_loss), eager=CALLABLE)
+    case(f"{kind}/resource_dense", trained(kind, variants[-1], lambda tf: dense_loss(tf, True)), ulps=ulps,
+         eager=CALLABLE)
+    case(f"{kind}/resource_sparse", trained(kind, variants[-1], lambda tf: sparse_loss(tf, True)),
+         eager=CALLABLE)
 for kind in ("GradientDescent", "Momentum", "Adam", "RMSProp", "Adagrad"):
     case(f"{kind}/double", trained(kind, OPTIMIZERS[kind][0], lambda tf: dense_loss(tf, dtype="float64")),
-         ulps=256)
+         ulps=256, eager=CALLABLE)
 
 
-@case("optimizer/slots")
+@case("optimizer/slots", eager=CALLABLE)
 def _(tf):
     found = {}
     for kind in ("Momentum", "Adam", "RMSProp", "Adagrad", "Adadelta", "Ftrl"):
@@ -103,7 +108,7 @@ def _(tf):
     return [found, names(tf.global_variables()), names(tf.trainable_variables())]
 
 
-@case("optimizer/two_of_a_kind")
+@case("optimizer/two_of_a_kind", eager=CALLABLE)
 def _(tf):
     v = tf.Variable([1.0])
     first, second = tf.train.AdamOptimizer(0.1), tf.train.AdamOptimizer(0.1)
@@ -111,7 +116,7 @@ def _(tf):
     return [names(tf.global_variables()), [op.name for op in ops]]
 
 
-@case("optimizer/names")
+@case("optimizer/names", eager=CALLABLE)
 def _(tf):
     v = tf.Variable([1.0], name="v")
     made = tf.train.GradientDescentOptimizer(0.1)
@@ -123,7 +128,7 @@ def _(tf):
             tf.get_collection(tf.GraphKeys.TRAIN_OP) == [plain, named, applied]]
 
 
-@case("optimizer/compute_and_apply")
+@case("optimizer/compute_and_apply", eager=CALLABLE)
 def _(tf):
     a, b, c = tf.Variable(1.0), tf.Variable(2.0), tf.Variable(3.0)
     made = tf.train.GradientDescentOptimizer(0.5)
@@ -132,28 +137,28 @@ def _(tf):
     return script([g for g, _ in pairs], made.apply_gradients(clipped), [a, b, c])
 
 
-@case("optimizer/var_list")
+@case("optimizer/var_list", eager=CALLABLE)
 def _(tf):
     a, b = tf.Variable(1.0), tf.Variable(2.0)
     step = tf.train.MomentumOptimizer(0.1, 0.9).minimize(a * b, var_list=[b])
     return script(Run(step, times=3), [a, b])
 
 
-@case("optimizer/tensor_rate_and_momentum", None, f32(0.1), f32(0.9))
+@case("optimizer/tensor_rate_and_momentum", None, f32(0.1), f32(0.9), eager=CALLABLE)
 def _(tf, rate, momentum):
     v = tf.Variable([1.0, -1.0])
     step = tf.train.MomentumOptimizer(rate, momentum).minimize(v * v)
     return script(Run(step, times=3), v, Run(step, feed={rate: 0.01}), v)
 
 
-@case("optimizer/callable_rate")
+@case("optimizer/callable_rate", eager=CALLABLE)
 def _(tf):
     v = tf.Variable([1.0, -1.0])
     step = tf.train.GradientDescentOptimizer(lambda: 0.25).minimize(v * v)
     return script(Run(step, times=3), v)
 
 
-@case("optimizer/grad_loss_and_gate")
+@case("optimizer/grad_loss_and_gate", eager=CALLABLE)
 def _(tf):
     v = tf.Variable([1.0, -1.0])
     made = tf.train.GradientDescentOptimizer(0.1)
@@ -162,13 +167,13 @@ def _(tf):
     return script(step, v)
 
 
-@case("optimizer/constraint")
+@case("optimizer/constraint", eager=CALLABLE)
 def _(tf):
     v = tf.Variable([1.0, -1.0], constraint=lambda t: tf.clip_by_value(t, 0.0, 0.5))
     return script(Run(tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(v)), times=2), v)
 
 
-@case("optimizer/fed_batches", None, f32(noise(2, 3), [None, 3]), gradient=False, unknown=False)
+@case("optimizer/fed_batches", None, f32(noise(2, 3), [None, 3]), gradient=False, unknown=False, eager=CALLABLE)
 def _(tf, x):
     w = tf.Variable(tf.random_normal([3, 1], seed=1))
     loss = tf.reduce_mean(tf.square(tf.matmul(x, w) - 1.0))
@@ -177,7 +182,7 @@ def _(tf, x):
                   FRESH_SESSION, w)
 
 
-@case("optimizer/repeated_sparse_indices")
+@case("optimizer/repeated_sparse_indices", eager=CALLABLE)
 def _(tf):
     v = tf.Variable([[1.0], [2.0], [3.0]])
     made = tf.train.AdagradOptimizer(0.5)
@@ -186,7 +191,7 @@ def _(tf):
     return script(Run(made.apply_gradients([(gradient, v)]), times=2), [v, made.get_slot(v, "accumulator")])
 
 
-@case("optimizer/regularized_mlp", ulps=256)
+@case("optimizer/regularized_mlp", ulps=256, eager=CALLABLE)
 def _(tf):
     """Two layers, L2 penalties in a collection, exponential decay, moving averages: as MNIST programs do."""
     x, labels = tf.constant(noise(6, 4, seed=1), tf.float32), tf.constant([0, 1, 2, 0, 1, 2])
@@ -211,23 +216,28 @@ def _(tf):
 
 
 ERRORS = {
-    "no_variables": lambda tf: tf.train.GradientDescentOptimizer(0.1).minimize(tf.constant(1.0)),
-    "no_gradient": lambda tf: _no_gradient(tf),
     "apply_nothing": lambda tf: tf.train.GradientDescentOptimizer(0.1).apply_gradients([]),
     "apply_none": lambda tf:
         tf.train.GradientDescentOptimizer(0.1).apply_gradients([(None, tf.Variable(1.0))]),
+    "global_step_dtype": lambda tf: tf.train.assert_global_step(tf.Variable(1.0)),
+    "global_step_twice": lambda tf: [tf.train.create_global_step(), tf.train.create_global_step()],
+    "average_of_nothing": lambda tf: tf.train.ExponentialMovingAverage(0.9).apply([tf.Variable(1)]),
+}
+for name, build in ERRORS.items():
+    case("error/" + name, build, raises=True, function=MAKES_VARIABLES)
+LOSS_ERRORS = {
+    "no_variables": lambda tf: tf.train.GradientDescentOptimizer(0.1).minimize(tf.constant(1.0)),
+    "no_gradient": lambda tf: _no_gradient(tf),
     "int_loss": lambda tf: tf.train.GradientDescentOptimizer(0.1).minimize(tf.Variable(1) * 2),
     "var_is_tensor": lambda tf:
         tf.train.GradientDescentOptimizer(0.1).minimize(tf.constant(1.0), var_list=[tf.constant(1.0)]),
     "gate": lambda tf:
         tf.train.GradientDescentOptimizer(0.1).compute_gradients(tf.Variable(1.0) * 1.0, gate_gradients=5),
-    "global_step_dtype": lambda tf: tf.train.assert_global_step(tf.Variable(1.0)),
-    "global_step_twice": lambda tf: [tf.train.create_global_step(), tf.train.create_global_step()],
-    "decay_without_step": lambda tf: tf.train.exponential_decay(0.1, None, 10, 0.5),
-    "average_of_nothing": lambda tf: tf.train.ExponentialMovingAverage(0.9).apply([tf.Variable(1)]),
 }
-for name, build in ERRORS.items():
-    case("error/" + name, build, raises=True)
+for name, build in LOSS_ERRORS.items():
+    case("error/" + name, build, raises=True, eager=CALLABLE)
+case("error/decay_without_step", lambda tf: tf.train.exponential_decay(0.1, None, 10, 0.5), raises=True,
+     eager="eagerly a decay is a function of nothing", function=True)
 
 
 def _no_gradient(tf):
@@ -236,6 +246,8 @@ def _no_gradient(tf):
 
 
 # Learning rates; the nodes are those of TensorFlow.
+
+DECAY_IS_FUNCTION = "eagerly a decay is a function of nothing"
 
 DECAYS = {
     "exponential": lambda tf, s: tf.train.exponential_decay(0.1, s, 10, 0.96),
@@ -253,12 +265,14 @@ DECAYS = {
 for name, make in DECAYS.items():
     has_cond = name in ("polynomial_cycle", "cosine_restarts")
     case("decay/" + name, lambda tf, s, make=make: _over_steps(make(tf, s), s), i32(0),
-         nodes="it has a cond, which is one If node here" if has_cond else True)
+         nodes="it has a cond, which is one If node here" if has_cond else True, eager=DECAY_IS_FUNCTION,
+         function=True)
 case("decay/piecewise",
      lambda tf, s: _over_steps(tf.train.piecewise_constant(s, [5, 12], [1.0, 0.5, 0.1]), s), i32(0),
-     unknown=False)
+     unknown=False, eager=DECAY_IS_FUNCTION, function=True)
 case("decay/noisy_linear_cosine",
-     lambda tf: tf.train.noisy_linear_cosine_decay(0.1, tf.constant(3), 20).dtype.name)
+     lambda tf: tf.train.noisy_linear_cosine_decay(0.1, tf.constant(3), 20).dtype.name, eager=DECAY_IS_FUNCTION,
+     function=True)
 
 
 def _over_steps(rate, step):
@@ -268,7 +282,7 @@ def _over_steps(rate, step):
 # Moving averages.
 
 
-@case("average/variables")
+@case("average/variables", eager=GRAPHS)
 def _(tf):
     v, w = tf.Variable(1.0, name="v"), tf.Variable([2.0, 3.0], name="w", trainable=False)
     averages = tf.train.ExponentialMovingAverage(0.9)
@@ -281,7 +295,7 @@ def _(tf):
                    names(tf.get_collection(tf.GraphKeys.MOVING_AVERAGE_VARIABLES))])
 
 
-@case("average/num_updates")
+@case("average/num_updates", eager=GRAPHS)
 def _(tf):
     v, step = tf.Variable(0.0), tf.Variable(0, trainable=False)
     averages = tf.train.ExponentialMovingAverage(0.99, step)
@@ -290,7 +304,7 @@ def _(tf):
                   [v, averages.average(v)], Run(update, times=2), averages.average(v))
 
 
-@case("average/tensor_zero_debias")
+@case("average/tensor_zero_debias", eager=GRAPHS)
 def _(tf):
     x = tf.placeholder_with_default(3.0, [], name="x")
     averages = tf.train.ExponentialMovingAverage(0.5, zero_debias=True)
@@ -299,7 +313,7 @@ def _(tf):
                   [averages.average(x), averages.average(x).name])
 
 
-@case("average/tensor")
+@case("average/tensor", eager=GRAPHS)
 def _(tf):
     x = tf.placeholder_with_default(3.0, [], name="x")
     averages = tf.train.ExponentialMovingAverage(0.5)
@@ -308,7 +322,7 @@ def _(tf):
                   [averages.average(x), averages.average(tf.constant(1.0))])
 
 
-@case("average/default_is_trainable_variables")
+@case("average/default_is_trainable_variables", eager=GRAPHS)
 def _(tf):
     tf.Variable(1.0, name="a")
     tf.Variable(1.0, name="b", trainable=False)
@@ -317,7 +331,7 @@ def _(tf):
     return [names(tf.global_variables()), sorted(averages.variables_to_restore()), averages.name]
 
 
-@case("average/applied_twice")
+@case("average/applied_twice", eager=GRAPHS)
 def _(tf):
     v, averages = tf.Variable(1.0, name="v"), tf.train.ExponentialMovingAverage(0.8)
     updates = [averages.apply([v]), averages.apply([v])]
@@ -328,7 +342,7 @@ def _(tf):
 # Global steps.
 
 
-@case("global_step/functions")
+@case("global_step/functions", eager="eager variables are in no collection")
 def _(tf):
     before = tf.train.get_global_step()
     created = tf.train.get_or_create_global_step()
@@ -337,7 +351,7 @@ def _(tf):
             names(tf.get_collection(tf.GraphKeys.GLOBAL_STEP)), names(tf.global_variables())]
 
 
-@case("global_step/eval", nodes="the session's own helpers")
+@case("global_step/eval", nodes="the session's own helpers", eager="it is about sessions")
 def _(tf):
     step = tf.Variable(7, name="global_step")
     with tf.Session() as session:
@@ -390,8 +404,9 @@ table({
     "loss/compute_weighted": lambda tf, y, p: [tf.losses.compute_weighted_loss(y),
                                                tf.losses.compute_weighted_loss(y, WEIGHTS)],
     "loss/zero_weights": lambda tf, y, p: tf.losses.mean_squared_error(y, p, weights=0.0),
-    "loss/collections": lambda tf, y, p: _loss_collections(tf, y, p),
 }, *FED_LOSS, unknown=False, ulps=IN_FLOAT32)
+case("loss/collections", lambda tf, y, p: _loss_collections(tf, y, p), *FED_LOSS, unknown=False,
+     ulps=IN_FLOAT32, eager="it asks for a name", function=True)
 
 
 def _loss_collections(tf, y, p):
