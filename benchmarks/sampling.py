@@ -53,7 +53,9 @@ def environment(cache: str) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    return {**os.environ, **settings}
+    # PYTHONPATH and its like belong to the Python that runs this, not to those of the other systems.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**inherited, **settings}
 
 
 class Process:

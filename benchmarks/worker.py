@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 
+import numpy as np
 import workloads
 
 WARM_UP_CALLS = 200
@@ -29,7 +30,7 @@ def numbers(values):
     """Returns a job's result as a flat list of floats."""
     if isinstance(values, (tuple, list)):
         return [number for value in values for number in numbers(value)]
-    return [float(v) for v in values.ravel()] if hasattr(values, "ravel") else [float(values)]
+    return [float(number) for number in np.asarray(values).ravel()]
 
 
 def seconds_of(job, calls):

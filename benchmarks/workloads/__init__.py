@@ -2,8 +2,9 @@
 
 A workload is one of three kinds:
 
-* repeated: `graph(tf)` (the 1.x text, shared by TensorFlow 1.15 and Millstream), `in_tf2()`, `in_torch()` and
-  `in_jax()`, as far as they apply, prepare the job and return a function without arguments that does it once.
+* repeated: `graph(tf)` (the 1.x text, shared by TensorFlow 1.15 and Millstream) or `modern(tf)` (the 2.x text, shared
+  by TensorFlow 2 and Millstream), `in_tf2()`, `in_torch()` and `in_jax()`, as far as they apply, prepare the job and
+  return a function without arguments that does it once.
   `REPEAT` of these calls are timed together; the figure is the time of one call over `PER`.
 * fresh process: such functions, and `figures(job)`, which takes figures of the prepared job. Each sample is
   taken in a new process. `figures` returns a dict from a figure's label to its value in `UNIT`.
@@ -15,7 +16,10 @@ Python 3.7.
 """
 import importlib
 
-NAMES = tuple("mlp_step run_latency graph_build import_time hello_world first_step init60 memory".split())
+NAMES = tuple(
+    "mlp_step run_latency graph_build import_time hello_world first_step init60 memory "
+    "eager_add eager_mlp function_mlp function_call first_ops function_first_step".split()
+)
 
 
 def load(name):
@@ -28,11 +32,19 @@ def participants(workload):
     if hasattr(workload, "PROGRAMS"):
         return set(workload.PROGRAMS)
     others = {name[len("in_"):] for name in vars(workload) if name.startswith("in_")}
+    if hasattr(workload, "modern"):
+        return others | {"millstream", "tf2"}
     return others | ({"millstream", "tf1"} if hasattr(workload, "graph") else set())
 
 
 def prepare(workload, system):
     """Prepares a workload's job in this process and returns the function that does it once."""
+    if hasattr(workload, "modern") and system in ("millstream", "tf2"):
+        if system == "millstream":
+            import millstream as tf
+        else:
+            import tensorflow as tf
+        return workload.modern(tf)
     if system == "millstream":
         import millstream.v1 as tf
         return workload.graph(tf)

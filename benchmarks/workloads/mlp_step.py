@@ -70,16 +70,15 @@ def graph(tf):
     return step
 
 
-def in_tf2():
-    import tensorflow as tf
-
+def modern_step(tf, decorate):
+    """The 2.x text: `decorate` is `tf.function`, or gives its argument back for eager execution."""
     listed, endless = batches()
     variables = [tf.Variable(value) for value in initial_values()]
     averages = [tf.Variable(value) for value in initial_values()]
     global_step = tf.Variable(0, dtype=tf.int32)
     weights1, biases1, weights2, biases2 = variables
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 784], tf.float32), tf.TensorSpec([None], tf.int32)])
+    @decorate
     def train(images, labels):
         with tf.GradientTape() as tape:
             logits = tf.nn.relu(images @ weights1 + biases1) @ weights2 + biases2
@@ -94,10 +93,17 @@ def in_tf2():
         return loss, global_step.assign_add(1)
 
     def step():
-        loss, count = train(*next(endless))
+        images, labels = next(endless)
+        loss, count = train(tf.constant(images), tf.constant(labels))
         return loss.numpy(), count.numpy()
 
     return step
+
+
+def in_tf2():
+    import tensorflow as tf
+
+    return modern_step(tf, tf.function)
 
 
 def in_torch():
