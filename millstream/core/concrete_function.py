@@ -288,10 +288,7 @@ def as_outputs(graph: FuncGraph, result: Any, name: str) -> Any:
     return nest.map_structure(convert, result, expand_composites=True)
 
 
-def trace(
-    name: str, graph: FuncGraph, function: Callable[[], Any], discards: bool = False
-) -> Any:
+def trace(name: str, graph: FuncGraph, function: Callable[[], Any]) -> Any:
     """Runs a Python function that builds `graph`; gives what it gave, as tensors of the graph."""
     with graph.as_default(), context.scope(""):
-        result = function()
-        return None if discards else as_outputs(graph, result, name)
+        return as_outputs(graph, function(), name)

@@ -19,7 +19,7 @@ from millstream.core.graph import Graph, get_default_graph
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.operation import Operation
 from millstream.core.scopes import name_scope
-from millstream.core.tape import carries_gradient
+from millstream.core.tape import carries_gradient, is_differentiable
 from millstream.core.tensor import Tensor
 
 Gradient = Tensor | IndexedSlices | None
@@ -392,14 +392,9 @@ def _fill(op: Any, grads: Sequence[Gradient]) -> list[Gradient]:
         return list(grads)
     zeros_like = opdef.find("ZerosLike")
     return [
-        zeros_like(tensor) if grad is None and _has_elements(tensor) else grad
+        zeros_like(tensor) if grad is None and is_differentiable(tensor) else grad
         for tensor, grad in zip(op.outputs, grads, strict=True)
     ]
-
-
-def _has_elements(tensor: Tensor) -> bool:
-    base = tensor.dtype.base_dtype
-    return base.is_floating or base.is_complex
 
 
 def input_gradients(op: Any, grads: Sequence[Gradient], wanted: frozenset[int]) -> list[tuple[int, Any]]:

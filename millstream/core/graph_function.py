@@ -99,13 +99,6 @@ class GraphFunction:
         """The function with the outputs that its derivative needs besides."""
         return self.derivative.forward
 
-    def extended_for(self, orders: int) -> GraphFunction:
-        """The function with what derivatives up to this order need."""
-        function = self
-        for _ in range(orders):
-            function = function.extended
-        return function
-
 
 class Derivative:
     """A function's reverse: from gradients of the outputs to gradients of the inputs.
@@ -121,7 +114,7 @@ class Derivative:
 
     def __init__(self, function: GraphFunction) -> None:
         body = function.graph
-        self.given = [index for index, y in enumerate(function.outputs) if _has_gradient(y)]
+        self.given = [index for index, y in enumerate(function.outputs) if has_gradient(y)]
         with body.as_default():
             graph = FuncGraph(f"backward_{body.name}")
         with graph.as_default(), tape.recorded_by(()):
@@ -178,7 +171,8 @@ class Derivative:
         return found
 
 
-def _has_gradient(tensor: Tensor) -> bool:
+def has_gradient(tensor: Tensor) -> bool:
+    """Whether a function's tensor can have a gradient, or a tangent: one of numbers, or a list of tensors."""
     return tape.carries_gradient(tensor) and tensor.dtype is not resource
 
 

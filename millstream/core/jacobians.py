@@ -27,7 +27,7 @@ def jacobian(
     Returns:
       For each source a tensor of shape `y.shape + source.shape`, or None.
     """
-    if not _is_differentiable(y):
+    if not tape.is_differentiable(y):
         return [None] * len(sources)
 
     def seed(row: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def batch_jacobian(
 
     Args and result are those of `jacobian`; the result has the shape `y.shape + source.shape[1:]`.
     """
-    if not _is_differentiable(y):
+    if not tape.is_differentiable(y):
         return None
     size = find("Prod")(_shape_of(y)[1:], 0)
 
@@ -136,10 +136,3 @@ def _shape_of(tensor: Tensor) -> Any:
 
 def _size_of(tensor: Tensor) -> Any:
     return find("Size")(tensor)
-
-
-def _is_differentiable(tensor: Tensor) -> bool:
-    base = tensor.dtype.base_dtype
-    return base.is_floating or base.is_complex
-
-

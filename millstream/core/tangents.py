@@ -11,7 +11,7 @@ from typing import Any
 from millstream.core import context, gradients, tape
 from millstream.core.dtypes import resource
 from millstream.core.graph import get_default_graph
-from millstream.core.graph_function import CALLS, Argument, GraphFunction, build, call, extend_to
+from millstream.core.graph_function import CALLS, Argument, GraphFunction, build, call, extend_to, has_gradient
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.opdef import find
 from millstream.core.tensor import Tensor
@@ -35,7 +35,7 @@ def tangents_of_outputs(op: Any, tangents: Tangents, orders: int) -> list[Tensor
         return _of_call(op, tangents, orders)
     graph = None if context.executing_eagerly() else get_default_graph()
     backward = tape.Tape(graph, watches_variables=False)
-    cotangents = [find("ZerosLike")(y) if _has_tangent(y) else None for y in op.outputs]
+    cotangents = [find("ZerosLike")(y) if has_gradient(y) else None for y in op.outputs]
     given = [tensor for tensor in cotangents if tensor is not None]
     if not given:
         return cotangents
@@ -59,11 +59,6 @@ def _pair(grad: Any, tangent: Any) -> tuple[Tensor, Tensor]:
 
 def _dense(grad: Any) -> Tensor | None:
     return None if grad is None else gradients.dense(grad)
-
-
-def _has_tangent(tensor: Tensor) -> bool:
-    """Whether a tensor can have a tangent: one of numbers, or a list of tensors."""
-    return tape.carries_gradient(tensor) and tensor.dtype is not resource
 
 
 # --- Calls of functions -----------------------------------------------------------------------------------------------

@@ -291,8 +291,13 @@ def source_of(value: Any) -> Tensor | None:
 
 def carries_gradient(tensor: Tensor) -> bool:
     """Whether a gradient can flow through a tensor: it has real or complex elements, or stands for a variable."""
+    return is_differentiable(tensor) or tensor.dtype.base_dtype.name in ("resource", "variant")
+
+
+def is_differentiable(tensor: Tensor) -> bool:
+    """Whether a tensor has real or complex elements."""
     base = tensor.dtype.base_dtype
-    return base.is_floating or base.is_complex or base.name in ("resource", "variant")
+    return base.is_floating or base.is_complex
 
 
 # --- The walk back ----------------------------------------------------------------------------------------------------

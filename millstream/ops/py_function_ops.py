@@ -15,6 +15,7 @@ from millstream.core.gradient_tape import GradientTape
 from millstream.core.graph import get_default_graph
 from millstream.core.opdef import find, op
 from millstream.core.operation import Operation
+from millstream.core.tape import is_differentiable
 from millstream.ops.script_ops import call, find_callback, register
 
 
@@ -35,7 +36,7 @@ def eager_py_func_op(xp, input, *, token, Tout, node):
             results = call(lambda: _as_tensors(callback.function(*tensors), Tout), [])
         else:
             with GradientTape(persistent=True) as tape:
-                tape.watch([tensor for tensor in tensors if _is_differentiable(tensor)])
+                tape.watch([tensor for tensor in tensors if is_differentiable(tensor)])
                 results = call(lambda: _as_tensors(callback.function(*tensors), Tout), [])
             callback.last = tape, tensors, results
     return [np.asarray(result._value) for result in results]
@@ -72,14 +73,14 @@ def _(op, *grads):
     callback = find_callback(op.get_attr("token").decode())
     callback.is_differentiated = True
     types = [y.dtype.base_dtype for y in op.outputs]
-    count, differentiable = len(op.inputs), [index for index, x in enumerate(op.inputs) if _is_differentiable(x)]
+    count, differentiable = len(op.inputs), [index for index, x in enumerate(op.inputs) if is_differentiable(x)]
 
     def backward(*values: Any) -> list[Any]:
         inputs, outer = values[:count], values[count:]
         # What the last call left does not depend on these very inputs: gradients of gradients need another call.
         last = None if find_callback(token).is_differentiated else callback.last
         tape, tensors, results = _recorded(callback, last, inputs, types)
-        flowing = [(result, grad) for result, grad in zip(results, outer, strict=True) if _is_differentiable(result)]
+        flowing = [(result, grad) for result, grad in zip(results, outer, strict=True) if is_differentiable(result)]
         sources = [tensors[index] for index in differentiable]
         found = tape.gradient(
             [result for result, _ in flowing], sources, [grad for _, grad in flowing], unconnected_gradients="zero"
@@ -88,7 +89,7 @@ def _(op, *grads):
 
     token = register(op.graph, backward)
     given = [
-        grad if grad is not None else find("ZerosLike")(y) if _is_differentiable(y) else y
+        grad if grad is not None else find("ZerosLike")(y) if is_differentiable(y) else y
         for grad, y in zip(grads, op.outputs, strict=True)
     ]
     wanted = [op.inputs[index].dtype.base_dtype for index in differentiable]
@@ -100,16 +101,12 @@ def _(op, *grads):
     return result
 
 
-def _is_differentiable(tensor: Any) -> bool:
-    return tensor.dtype.base_dtype.is_floating or tensor.dtype.base_dtype.is_complex
-
-
 def _recorded(callback: Any, last: Any, inputs: Sequence[Any], types: Sequence[DType]) -> Any:
     """The tape, inputs and results of the call with these inputs: what the last call left, or of another call."""
     if last is not None and all(np.array_equal(a._array(), b._array()) for a, b in zip(last[1], inputs, strict=True)):
         return last
     with GradientTape(persistent=True) as tape:
-        tape.watch([tensor for tensor in inputs if _is_differentiable(tensor)])
+        tape.watch([tensor for tensor in inputs if is_differentiable(tensor)])
         results = _as_tensors(callback.function(*inputs), types)
     return tape, list(inputs), results
 

@@ -96,18 +96,15 @@ def _like_input(c: ShapeContext) -> Any:
 # --- Operations ---------------------------------------------------------------------------------------------
 
 
-@op(
-    "QuantizeAndDequantizeV2(input: T, input_min: T, input_max: T, *, signed_input: bool = True, num_bits: int = 8, "
-    f"range_given: bool = False, {_ROUNDING}, narrow_range: bool = False, axis: int = -1) -> output: T",
-    T=_FLOATS, shape=_like_input,
-)  # fmt: skip
-def quantize_and_dequantize_v2_op(
-    xp, input, input_min, input_max, *, signed_input, num_bits, range_given, round_mode, narrow_range, axis
-):
-    return _kernel(
-        xp, input, input_min, input_max, signed_input=signed_input, num_bits=num_bits, range_given=range_given,
-        round_mode=round_mode, narrow_range=narrow_range, axis=axis,
-    )  # fmt: skip
+# They differ in their gradients.
+_ATTRIBUTES = (
+    "input: T, input_min: T, input_max: T, *, signed_input: bool = True, num_bits: int = 8, range_given: bool = False, "
+    f"{_ROUNDING}, narrow_range: bool = False, axis: int = -1"
+)
+quantize_and_dequantize_v2_op, quantize_and_dequantize_v4_op = [
+    op(f"{name}({_ATTRIBUTES}) -> output: T", T=_FLOATS, shape=_like_input)(_kernel)
+    for name in ("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV4")
+]
 
 
 @op(
@@ -123,20 +120,6 @@ def quantize_and_dequantize_v3_op(
     return _rounded(
         xp, input, low, high, bits=num_bits, signed=signed_input, given=range_given, rounding="HALF_TO_EVEN",
         narrow=narrow_range,
-    )  # fmt: skip
-
-
-@op(
-    "QuantizeAndDequantizeV4(input: T, input_min: T, input_max: T, *, signed_input: bool = True, num_bits: int = 8, "
-    f"range_given: bool = False, {_ROUNDING}, narrow_range: bool = False, axis: int = -1) -> output: T",
-    T=_FLOATS, shape=_like_input,
-)  # fmt: skip
-def quantize_and_dequantize_v4_op(
-    xp, input, input_min, input_max, *, signed_input, num_bits, range_given, round_mode, narrow_range, axis
-):
-    return _kernel(
-        xp, input, input_min, input_max, signed_input=signed_input, num_bits=num_bits, range_given=range_given,
-        round_mode=round_mode, narrow_range=narrow_range, axis=axis,
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,6 @@ from millstream.runtime import backend, devices
 from millstream.runtime.compiler import NumpyServices, Report, TracedServices, failed_check, own_copy, register_report
 from millstream.runtime.interpreter import cast, describe_failure, flatten, storage_dtype
 from millstream.runtime.state import Overlay, State, StateService, Stream
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 # Up to so many elements an operation runs with NumPy: starting a compiled program costs more than the work.
 SMALL = 16384
@@ -81,7 +79,7 @@ class _Prepared:
         self.uses_state = "state" in self.services
         self.draws = "stream" in self.services
         # As in TensorFlow, calls with the same attributes draw from one stream, one after the other.
-        self.stream_name = f"eager {definition.name} {attrs}"
+        self.stream_name = f"eager {definition.name} {attrs}" if self.draws else ""
 
 
 def execute(definition: OpDef, inputs: Sequence[Any], attrs: dict[str, Any], name: str | None) -> Any:
@@ -201,16 +199,6 @@ def _fills_much(prepared: _Prepared, values: list[Any]) -> bool:
 # --- With NumPy -----------------------------------------------------------------------------------------------------
 
 
-class _Services(NumpyServices):
-    """What kernels may ask for when they run at once."""
-
-    def __init__(self) -> None:
-        super().__init__(STATE, Overlay(STATE.values))
-
-    def wait(self, futures: list[Future[Any]]) -> None:
-        STATE.wait(futures, self._overlay)
-
-
 def _run_numpy(prepared: _Prepared, flat: list[Any], values: list[Any], name: str | None) -> list[Any]:
     specs = prepared.definition.inputs
     arguments = opdef.group_arguments(specs, prepared.attrs, values) if prepared.grouped else values
@@ -218,15 +206,16 @@ def _run_numpy(prepared: _Prepared, flat: list[Any], values: list[Any], name: st
         if not prepared.services:
             result = prepared.kernel(np, *arguments, **prepared.kernel_attrs)
         else:
-            label = prepared.stream_name if "stream" in prepared.services else name or prepared.definition.name
+            label = prepared.stream_name if prepared.draws else name or prepared.definition.name
             op = EagerOperation(prepared.definition, flat, prepared.attrs, (), label)
-            services = _Services()
+            overlay = Overlay(STATE.values)
+            services = NumpyServices(STATE, overlay)
             result = prepared.kernel(np, *arguments, **prepared.kernel_attrs, **_arguments(prepared, services, op))
             if prepared.definition.asynchronous:
                 with STATE.lock:
                     services.wait([result])
                 result = result.result()
-            STATE.commit(services._overlay)
+            STATE.commit(overlay)
     return _cast(prepared, result, np)
 
 
@@ -265,7 +254,7 @@ def _run_compiled(prepared: _Prepared, flat: list[Any], values: list[Any], name:
     streams = _stream_rows(prepared)
     with _on_device():
         outputs, _, report = program(dynamic, (), streams)
-    _finish(prepared, report, None)
+    _finish(prepared, report)
     return list(outputs)
 
 
@@ -359,7 +348,7 @@ def _stream_of(prepared: _Prepared) -> Stream:
     return STATE.stream(op, prepared.attrs.get("seed", 0), prepared.attrs.get("seed2", 0))
 
 
-def _finish(prepared: _Prepared, report: Any, keep: Callable[[], None] | None) -> None:
+def _finish(prepared: _Prepared, report: Any) -> None:
     """Moves the random stream on and raises what the checks found."""
     flags, shown, facts = report
     if facts.blocks:
@@ -368,8 +357,6 @@ def _finish(prepared: _Prepared, report: Any, keep: Callable[[], None] | None) -
         return
     passed = np.asarray(flags)
     if not passed.all():
-        if keep is not None:
-            keep()
         index = int(np.argmin(passed))
         raise failed_check(facts.checks[index], shown[index])
 
@@ -388,7 +375,8 @@ def _run_stateful(prepared: _Prepared, flat: list[Any], values: list[Any], name:
     large = large or _fills_much(prepared, values)
     if definition.name == "AssignVariableOp":  # tensors never change: the variable takes the array as it is
         return _update_with_numpy(prepared, flat, values, handles, name)
-    if definition.host or prepared.always_numpy or not (large or definition.traced_only) or None in map(_none, known):
+    uninitialized = any(value is None for value in known)
+    if definition.host or prepared.always_numpy or not (large or definition.traced_only) or uninitialized:
         return _update_with_numpy(prepared, flat, _on_host(values), handles, name)
     return _update_compiled(prepared, flat, values, handles, name)
 
@@ -404,10 +392,6 @@ def _update_with_numpy(
             with _on_device():
                 STATE.values[handle.key] = own_copy(value)
     return outputs
-
-
-def _none(value: Any) -> Any:
-    return None if value is None else 0
 
 
 def _arrays(values: list[Any]) -> list[Any]:
@@ -439,7 +423,7 @@ def _update_compiled(
         return _update_with_numpy(prepared, flat, _on_host(values), handles, name)
     with _on_device():
         outputs, new, report = program(dynamic, variables, _stream_rows(prepared))
-    _finish(prepared, report, None)
+    _finish(prepared, report)
     writes = prepared.definition.writes
     if writes:
         STATE.values.update((handle.key, value) for handle, value in zip(distinct, new, strict=True))
@@ -449,15 +433,7 @@ def _update_compiled(
 # --- Devices --------------------------------------------------------------------------------------------------------
 
 
-class _Nowhere:
-    """No device is asked for."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: Any) -> None: ...
-
-
-_nowhere = _Nowhere()
+_nowhere = nullcontext()  # no device is asked for
 
 
 def _on_device() -> Any:

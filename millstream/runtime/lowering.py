@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from millstream.core import opdef
 from millstream.core.dtypes import resource
 from millstream.core.graph import Graph
-from millstream.core.graph_function import GraphFunction
+from millstream.core.graph_function import CALLS, GraphFunction
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import VariableHandle
@@ -20,7 +20,6 @@ from millstream.runtime import region_plan
 from millstream.runtime.fresh_reads import shared_variable
 from millstream.runtime.variables import handle_of
 
-CALLS = frozenset(("PartitionedCall", "StatefulPartitionedCall"))
 Handles = tuple[VariableHandle | None, ...]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 import tracemalloc
 import zlib
@@ -133,35 +132,6 @@ def test_output_shapes_are_kept_when_read(graph):
     with tf.Graph().as_default() as other:
         tf.import_graph_def(message, name="")
         assert other.get_tensor_by_name("x:0").shape.as_list() == [2, None]
-
-
-@pytest.mark.parametrize("as_text", [True, False])
-def test_write_graph(graph, tmp_path, as_text):
-    tf.constant(1.0, name="c")
-    for target in (graph, graph.as_graph_def()):
-        path = tf.train.write_graph(target, str(tmp_path / "new"), "graph.pb", as_text)
-        content = Path(path).read_bytes()
-        message = read(content.decode()) if as_text else tf.GraphDef.FromString(content)
-        assert message == graph.as_graph_def()
-    assert os.listdir(tmp_path / "new") == ["graph.pb"]
-
-
-def test_write_graph_leaves_nothing_half_done(graph, tmp_path, monkeypatch):
-    tf.constant(1.0, name="c")
-    path = Path(tf.train.write_graph(graph, str(tmp_path), "graph.pb"))
-    (tmp_path / "plain").write_text("")
-    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
-    before = path.read_bytes()
-    tf.constant(2.0, name="d")
-
-    def fail(*_):
-        raise OSError("full")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="full"):
-        tf.train.write_graph(graph, str(tmp_path), "graph.pb")
-    assert path.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["graph.pb", "plain"]
 
 
 # --- Graphs of TensorFlow 1.15 ----------------------------------------------------------------------------------------
