@@ -447,8 +447,9 @@ def check_attr(definition: OpDef, spec: AttrSpec, value: Any) -> Any:
         plain = _plain_attr(spec.kind, value, spec.name)
         size = plain if spec.kind == "int" else None
     if spec.minimum is not None and size is not None and size < spec.minimum:
+        passed = f"list of length {size}" if isinstance(plain, tuple) else size
         raise ValueError(
-            f"Attr '{spec.name}' of '{definition.name}' Op passed {size} less than minimum {spec.minimum}."
+            f"Attr '{spec.name}' of '{definition.name}' Op passed {passed} less than minimum {spec.minimum}."
         )
     if spec.allowed is not None:
         for item in plain if isinstance(plain, tuple) else (plain,):

@@ -35,12 +35,17 @@ def _bias_add_shape(c: ShapeContext) -> Any:
     return (*shape[:axis], shapes.merge_dim(shape[axis], size), *shape[axis + 1 :])
 
 
-def _add(value: Any, bias: Any, axis: int) -> Any:
-    if bias.shape != (value.shape[axis],):
+def check_bias(bias: Any, dims: Any, axis: int) -> None:
+    """Demands in a kernel that a bias has one number for each place of an axis of an array with these dimensions."""
+    if bias.shape != (dims[axis],):
         raise ValueError(
             "Must provide as many biases as the last dimension of the input tensor: "
-            f"{shapes.format_shape(bias.shape)} vs. {shapes.format_shape(value.shape)}"
+            f"{shapes.format_shape(bias.shape)} vs. {shapes.format_shape(dims)}"
         )
+
+
+def _add(value: Any, bias: Any, axis: int) -> Any:
+    check_bias(bias, value.shape, axis)
     return value + bias.reshape((-1,) + (1,) * (value.ndim - 1 - axis))
 
 

@@ -1,18 +1,17 @@
 """Convolutions in two and three dimensions and their gradients, each an operation."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 from millstream.core.export import export
 from millstream.core.gradients import is_wanted
 from millstream.core.opdef import OpDef, op
-from millstream.core.shape_context import ShapeContext
 from millstream.core.tensor import Tensor
-from millstream.ops import conv_kernels
+from millstream.ops import conv_checks, conv_kernels
 from millstream.ops.arguments import renamed, to_ints
+from millstream.ops.batch_dims import over_batches
+from millstream.ops.bias_ops import check_bias
+from millstream.ops.conv_checks import conv_shape, depthwise_shape, grouped_dims, sizes_in
 from millstream.ops.shape_ops import shape as shape_of
 from millstream.ops.shape_ops import shape_n
 from millstream.ops.windows import Geometry, per_dimension
@@ -26,134 +25,43 @@ _CONV2D = f"strides: list(int), use_cudnn_on_gpu: bool = true, {_ANY_PADDING}, {
 _DEPTHWISE = f"strides: list(int), {_PADDING}, {_LAYOUT_2D}"
 _CONV3D = f"strides: list(int) >= 5, {_PADDING}, {_LAYOUT_3D}"
 
-# --- Static shapes ------------------------------------------------------------------------------------------
-
-
-def _geometry_of(attrs: dict[str, Any]) -> Geometry:
-    """How a convolution slides.
-
-    Raises:
-      ValueError: attributes that contradict the data format.
-    """
-    geometry = Geometry(
-        attrs["strides"], attrs["dilations"], attrs["padding"], attrs.get("explicit_paddings", ()),
-        attrs["data_format"],
-    )  # fmt: skip
-    rank = len(geometry.data_format)
-    for what, values in (("stride", geometry.strides), ("dilation", geometry.dilations)):
-        if len(values) != rank:
-            raise ValueError(
-                f"Conv{rank - 2}D requires the {what} attribute to contain {rank} values, but got: {len(values)}"
-            )
-    pairs = np.reshape(geometry.explicit, (-1, 2))
-    if len(pairs) and pairs[[0, geometry.channel]].any():
-        raise ValueError("Nonzero explicit padding in the batch or depth dimensions is not supported")
-    return geometry
-
-
-def _groups(channels: int | None, per_filter: int | None, outputs: int | None) -> int:
-    """Into how many groups the channels are divided; 1 where that is not known.
-
-    Raises:
-      ValueError: they cannot be divided so.
-    """
-    if channels is None or not per_filter:
-        return 1
-    if channels % per_filter:
-        raise ValueError(f"Depth of input ({channels}) is not a multiple of input depth of filter ({per_filter})")
-    groups = channels // per_filter
-    if outputs is not None and groups and outputs % groups:
-        raise ValueError(f"Depth of output ({outputs}) is not a multiple of the number of groups ({groups})")
-    return max(groups, 1)
-
-
-def _conv_shape(c: ShapeContext) -> Any:
-    geometry = _geometry_of(c.attrs)
-    rank = len(geometry.data_format)
-    images, filters = c.require_rank(0, rank), c.require_rank(1, rank)
-    _groups(images[geometry.channel], filters[-2], filters[-1])
-    sizes = geometry.output_sizes(geometry.of_spatial(images), filters[:-2])
-    return geometry.image_dims(images[0], sizes, filters[-1])
-
-
-def _depthwise_shape(c: ShapeContext) -> Any:
-    geometry = _geometry_of(c.attrs)
-    images, filters = c.require_rank(0, 4), c.require_rank(1, 4)
-    channels, multiplier = images[geometry.channel], filters[3]
-    if None not in (channels, filters[2]) and channels != filters[2]:
-        raise ValueError(f"Dimensions must be equal, but are {channels} and {filters[2]}")
-    channels = filters[2] if channels is None else channels
-    sizes = geometry.output_sizes(geometry.of_spatial(images), filters[:2])
-    return geometry.image_dims(
-        images[0], sizes, None if channels is None or multiplier is None else channels * multiplier
-    )
-
-
-def _sizes_in(index: int, rank: int) -> Callable[[ShapeContext], Any]:
-    """The value of an input is the shape, of a known rank."""
-    return lambda c: c.constant_shape(index) or (None,) * rank
-
-
 # --- Kernels ------------------------------------------------------------------------------------------------
 
 
-def _check(geometry: Geometry, images: Sequence[int], filters: Sequence[int], result: Sequence[int]) -> None:
-    """Checks the dimensions that a convolution or one of its gradients works on.
-
-    Raises:
-      ValueError: strides that no kernel supports, or a result (or its gradient) of another size.
-    """
-    for what, values in (("strides", geometry.strides), ("dilations", geometry.dilations)):
-        if values[0] != 1 or values[geometry.channel] != 1:
-            raise ValueError(
-                f"Current implementation does not yet support {what} in the batch and depth dimensions."
-            )
-    sizes = geometry.output_sizes(geometry.of_spatial(images), filters[:-2])
-    if sizes != geometry.of_spatial(result) or result[0] != images[0]:
-        wanted = geometry.image_dims(images[0], sizes, result[geometry.channel])
-        raise ValueError(
-            f"Size of out_backprop doesn't match computed: actual = {list(result)}, computed = {list(wanted)} "
-            f"input: {list(images)} filter: {list(filters)}"
-        )
-
-
-def _forward(images: Any, filters: Any, geometry: Geometry) -> Any:
-    sizes = geometry.output_sizes(geometry.of_spatial(images.shape), filters.shape[:-2])
-    _check(geometry, images.shape, filters.shape, geometry.image_dims(images.shape[0], sizes, 0))
-    groups = _groups(images.shape[geometry.channel], *filters.shape[-2:])
-    return conv_kernels.convolve(images, filters, geometry, groups)
+def forward(images: Any, filters: Any, geometry: Geometry, *bias: Any, activation: str = "") -> Any:
+    """Convolution in a kernel; `bias` and `activation` as for `conv_kernels.convolve`."""
+    conv_checks.check_forward(geometry, images.shape, filters.shape)
+    for vector in bias:
+        check_bias(vector, conv_kernels.result_dims(images.shape, filters.shape, geometry), geometry.channel)
+    groups = conv_checks.groups(images.shape[geometry.channel], *filters.shape[-2:])
+    return conv_kernels.convolve(images, filters, *bias, geometry=geometry, groups=groups, activation=activation)
 
 
 def _by_images(sizes: Any, filters: Any, grad: Any, geometry: Geometry) -> Any:
     dims = to_ints(sizes)
-    _check(geometry, dims, filters.shape, grad.shape)
-    groups = _groups(dims[geometry.channel], *filters.shape[-2:])
-    return conv_kernels.image_gradient(dims, filters, grad, geometry, groups)
+    conv_checks.check_backward(geometry, dims, filters.shape, grad.shape, "Input")
+    groups = conv_checks.groups(dims[geometry.channel], *filters.shape[-2:])
+    return conv_kernels.image_gradient(filters, grad, dims=tuple(dims), geometry=geometry, groups=groups)
 
 
 def _by_filters(images: Any, sizes: Any, grad: Any, geometry: Geometry) -> Any:
     dims = to_ints(sizes)
-    _check(geometry, images.shape, dims, grad.shape)
-    groups = _groups(images.shape[geometry.channel], *dims[-2:])
-    return conv_kernels.filter_gradient(images, dims, grad, geometry, groups)
-
-
-def _one_group_a_channel(dims: Sequence[int]) -> list[int]:
-    """The dimensions of depthwise filters [height, width, channels, multiplier] as grouped filters."""
-    return [*dims[:2], 1, dims[2] * dims[3]]
+    conv_checks.check_backward(geometry, images.shape, dims, grad.shape, "Filter")
+    groups = conv_checks.groups(images.shape[geometry.channel], *dims[-2:])
+    return conv_kernels.filter_gradient(images, grad, dims=tuple(dims), geometry=geometry, groups=groups)
 
 
 # --- Two dimensions -----------------------------------------------------------------------------------------
 
 
-@op(f"Conv2D(input: T, filter: T, *, {_CONV2D}) -> output: T", T=_TYPES, shape=_conv_shape, traced_only=True)
+@op(f"Conv2D(input: T, filter: T, *, {_CONV2D}) -> output: T", T=_TYPES, shape=conv_shape, traced_only=True)
 def conv2d_op(xp, input, filter, *, strides, padding, explicit_paddings, data_format, dilations):
-    return _forward(input, filter, Geometry(strides, dilations, padding, explicit_paddings, data_format))
+    return forward(input, filter, Geometry(strides, dilations, padding, explicit_paddings, data_format))
 
 
 @op(
     f"Conv2DBackpropInput(input_sizes: int32, filter: T, out_backprop: T, *, {_CONV2D}) -> output: T",
-    T=_TYPES, shape=_sizes_in(0, 4), static=("input_sizes",), traced_only=True,
+    T=_TYPES, shape=sizes_in(0, 4), static=("input_sizes",), traced_only=True,
 )  # fmt: skip
 def conv2d_backprop_input_op(
     xp, input_sizes, filter, out_backprop, *, strides, padding, explicit_paddings, data_format, dilations
@@ -164,7 +72,7 @@ def conv2d_backprop_input_op(
 
 @op(
     f"Conv2DBackpropFilter(input: T, filter_sizes: int32, out_backprop: T, *, {_CONV2D}) -> output: T",
-    T=_TYPES, shape=_sizes_in(1, 4), static=("filter_sizes",), traced_only=True,
+    T=_TYPES, shape=sizes_in(1, 4), static=("filter_sizes",), traced_only=True,
 )  # fmt: skip
 def conv2d_backprop_filter_op(
     xp, input, filter_sizes, out_backprop, *, strides, padding, explicit_paddings, data_format, dilations
@@ -178,49 +86,52 @@ def conv2d_backprop_filter_op(
 
 @op(
     f"DepthwiseConv2dNative(input: T, filter: T, *, {_DEPTHWISE}) -> output: T",
-    T=_TYPES, shape=_depthwise_shape, traced_only=True,
+    T=_TYPES, shape=depthwise_shape, traced_only=True,
 )  # fmt: skip
 def depthwise_conv2d_op(xp, input, filter, *, strides, padding, data_format, dilations):
-    grouped = filter.reshape(_one_group_a_channel(filter.shape))
-    return _forward(input, grouped, Geometry(strides, dilations, padding, (), data_format))
+    geometry = Geometry(strides, dilations, padding, (), data_format)
+    grouped = filter.reshape(grouped_dims(geometry, input.shape, filter.shape))
+    return forward(input, grouped, geometry)
 
 
 @op(
     "DepthwiseConv2dNativeBackpropInput(input_sizes: int32, filter: T, out_backprop: T, *, "
     f"{_DEPTHWISE}) -> output: T",
-    T=_TYPES, shape=_sizes_in(0, 4), static=("input_sizes",), traced_only=True,
+    T=_TYPES, shape=sizes_in(0, 4), static=("input_sizes",), traced_only=True,
 )  # fmt: skip
 def depthwise_conv2d_backprop_input_op(
     xp, input_sizes, filter, out_backprop, *, strides, padding, data_format, dilations
 ):
-    grouped = filter.reshape(_one_group_a_channel(filter.shape))
-    return _by_images(input_sizes, grouped, out_backprop, Geometry(strides, dilations, padding, (), data_format))
+    geometry = Geometry(strides, dilations, padding, (), data_format)
+    grouped = filter.reshape(grouped_dims(geometry, to_ints(input_sizes), filter.shape))
+    return _by_images(input_sizes, grouped, out_backprop, geometry)
 
 
 @op(
     "DepthwiseConv2dNativeBackpropFilter(input: T, filter_sizes: int32, out_backprop: T, *, "
     f"{_DEPTHWISE}) -> output: T",
-    T=_TYPES, shape=_sizes_in(1, 4), static=("filter_sizes",), traced_only=True,
+    T=_TYPES, shape=sizes_in(1, 4), static=("filter_sizes",), traced_only=True,
 )  # fmt: skip
 def depthwise_conv2d_backprop_filter_op(
     xp, input, filter_sizes, out_backprop, *, strides, padding, data_format, dilations
 ):
     dims = to_ints(filter_sizes)
     geometry = Geometry(strides, dilations, padding, (), data_format)
-    return _by_filters(input, _one_group_a_channel(dims), out_backprop, geometry).reshape(dims)
+    grouped = grouped_dims(geometry, input.shape, dims)
+    return _by_filters(input, grouped, out_backprop, geometry).reshape(dims)
 
 
 # --- Three dimensions ---------------------------------------------------------------------------------------
 
 
-@op(f"Conv3D(input: T, filter: T, *, {_CONV3D}) -> output: T", T=_TYPES, shape=_conv_shape, traced_only=True)
+@op(f"Conv3D(input: T, filter: T, *, {_CONV3D}) -> output: T", T=_TYPES, shape=conv_shape, traced_only=True)
 def conv3d_op(xp, input, filter, *, strides, padding, data_format, dilations):
-    return _forward(input, filter, Geometry(strides, dilations, padding, (), data_format))
+    return forward(input, filter, Geometry(strides, dilations, padding, (), data_format))
 
 
 @op(
     f"Conv3DBackpropInputV2(input_sizes: Tshape, filter: T, out_backprop: T, *, {_CONV3D}) -> output: T",
-    T=_TYPES, Tshape="int32 int64 = int32", shape=_sizes_in(0, 5), static=("input_sizes",), traced_only=True,
+    T=_TYPES, Tshape="int32 int64 = int32", shape=sizes_in(0, 5), static=("input_sizes",), traced_only=True,
 )  # fmt: skip
 def conv3d_backprop_input_op(xp, input_sizes, filter, out_backprop, *, strides, padding, data_format, dilations):
     return _by_images(input_sizes, filter, out_backprop, Geometry(strides, dilations, padding, (), data_format))
@@ -228,7 +139,7 @@ def conv3d_backprop_input_op(xp, input_sizes, filter, out_backprop, *, strides, 
 
 @op(
     f"Conv3DBackpropFilterV2(input: T, filter_sizes: int32, out_backprop: T, *, {_CONV3D}) -> output: T",
-    T=_TYPES, shape=_sizes_in(1, 5), static=("filter_sizes",), traced_only=True,
+    T=_TYPES, shape=sizes_in(1, 5), static=("filter_sizes",), traced_only=True,
 )  # fmt: skip
 def conv3d_backprop_filter_op(xp, input, filter_sizes, out_backprop, *, strides, padding, data_format, dilations):
     return _by_filters(input, filter_sizes, out_backprop, Geometry(strides, dilations, padding, (), data_format))
@@ -375,11 +286,12 @@ def conv2d_v2(
     """Slides filters over images and takes the inner product with each patch.
 
     Args:
-      input: floating point, shape [batch, height, width, channels] (or as `data_format` says).
+      input: floating point, shape [*batch, height, width, channels] (or as `data_format` says).
       filters: the same dtype, shape [filter_height, filter_width, channels, outputs].
       strides, padding, data_format, dilations, name: see the 1.x function.
     """
-    return conv2d_op(input, filters, name=name, **read_padding(padding), **sliding(strides, dilations, data_format))
+    options = {**read_padding(padding), **sliding(strides, dilations, data_format)}
+    return over_batches(input, 3, lambda images, name: conv2d_op(images, filters, name=name, **options), name)
 
 
 @export(v1=["nn.conv2d_backprop_input"])
@@ -462,6 +374,31 @@ def conv3d(
     )
 
 
+@export(v1=["nn.conv3d_backprop_filter", "nn.conv3d_backprop_filter_v2"])
+def conv3d_backprop_filter(
+    input: Any,
+    filter_sizes: Any,
+    out_backprop: Any,
+    strides: Any,
+    padding: str,
+    data_format: str = "NDHWC",
+    dilations: Any = (1, 1, 1, 1, 1),
+    name: str | None = None,
+) -> Tensor:
+    """The gradient of `conv3d` by its filters.
+
+    Args:
+      input: the volumes, shape [batch, depth, height, width, channels].
+      filter_sizes: the shape of the filters, int32 [5].
+      out_backprop: the gradient of the result of `conv3d`.
+      strides, padding, data_format, dilations, name: as for `conv3d`.
+    """
+    return conv3d_backprop_filter_op(
+        input, filter_sizes, out_backprop, strides=strides, padding=padding, data_format=data_format,
+        dilations=dilations, name=name,
+    )  # fmt: skip
+
+
 @export(v2=["nn.conv3d"])
 def conv3d_v2(
     input: Any,
@@ -472,5 +409,6 @@ def conv3d_v2(
     dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """`conv3d` with the arguments of 2.x."""
-    return conv3d_op(input, filters, padding=padding, name=name, **sliding(strides, dilations, data_format, 3))
+    """`conv3d` with the arguments of 2.x, and any number of batch dimensions."""
+    options = {"padding": padding, **sliding(strides, dilations, data_format, 3)}
+    return over_batches(input, 4, lambda volumes, name: conv3d_op(volumes, filters, name=name, **options), name)

@@ -3,17 +3,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from millstream.core import shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
 from millstream.core.scopes import name_scope
 from millstream.core.tensor import Tensor
 from millstream.ops import conv_ops
 from millstream.ops.arguments import renamed
+from millstream.ops.batch_dims import over_batches
 from millstream.ops.conv_ops import read_padding, sliding
 from millstream.ops.dilation_ops import read_strides_and_rates, with_space_to_batch
 from millstream.ops.join_ops import concat
 from millstream.ops.reshape_ops import expand_dims, squeeze
 from millstream.ops.shape_ops import shape as shape_of
+from millstream.ops.space_ops import batch_to_space, space_to_batch
 from millstream.ops.windows import per_dimension
 
 # --- In one, two or three dimensions ---------------------------------------------------------------------------
@@ -48,35 +51,67 @@ def convolution(
     filter = renamed("filters", filters, "filter", filter)
     rates = renamed("dilations", dilations, "dilation_rate", dilation_rate)
     with name_scope(name, "convolution", [input, filter]) as scope:
-        input, filter = to_tensor(input, name="input"), to_tensor(filter, name="filter")
-        known = input._shape if input._shape is not None else filter._shape
+        input = to_tensor(input, name="input")
+        filter = filter if hasattr(filter, "shape") else to_tensor(filter, name="filter")
+        known = input._shape if input._shape is not None else shapes.as_plain(filter.shape)
         if known is None:
             raise ValueError("rank of input or filter must be known")
-        count = len(known) - 2
-        if not 1 <= count <= 3:
-            raise ValueError(f"num_spatial_dims must be 1, 2 or 3, but is {count}")
-        steps, rates = read_strides_and_rates(count, strides, rates)
-
-        def apply(converted: Any, _: int, converted_padding: str) -> Tensor:
-            return _convolve(converted, filter, steps.tolist(), converted_padding, data_format, count, scope)
-
-        if (rates == 1).all():
-            return apply(input, count, padding)
-        return with_space_to_batch(input, rates, padding, apply, _filter_shape(filter), None, data_format)
+        if not 3 <= len(known) <= 5:
+            raise ValueError(f"Input tensor must be of rank 3, 4 or 5 but was {len(known)}.")
+        return _convolve_any(input, filter, len(known) - 2, strides, padding, data_format, rates, scope)
 
 
-def _filter_shape(filter: Tensor) -> Any:
-    known = filter._shape is not None and None not in filter._shape
-    return list(filter._shape) if known else shape_of(filter)
+def _convolve_any(
+    input: Tensor, filter: Any, count: int, strides: Any, padding: str, data_format: str | None, rates: Any,
+    scope: str,
+) -> Tensor:  # fmt: skip
+    channel = 1 if data_format is not None and data_format.startswith("NC") else count + 1
+    steps = per_dimension(strides, count, channel, "strides")
+    rates = per_dimension(rates, count, channel, "dilations")
+    if all(rate == 1 for rate in rates):
+        return _convolve(input, filter, steps, padding, data_format, count, scope)
+    space = slice(2, None) if channel == 1 else slice(1, -1)
+    steps, rates = read_strides_and_rates(count, steps[space], rates[space])
+    return convolve(input, filter, steps.tolist(), rates, padding, data_format, scope)
+
+
+def convolve(
+    input: Any, filter: Any, strides: Any, rates: Any, padding: str, data_format: str | None, name: str | None = None
+) -> Tensor:
+    """`convolution` in the name scope that is in force, with strides and rates that are read already."""
+
+    def apply(converted: Any, count: int, converted_padding: str) -> Tensor:
+        return _convolve(converted, filter, strides, converted_padding, data_format, count, name)
+
+    _check_channels(input, filter, data_format)
+    return with_space_to_batch(input, rates, padding, apply, _filter_shape(filter), None, data_format)
+
+
+def _check_channels(input: Any, filter: Any, data_format: str | None) -> None:
+    known, window = shapes.as_plain(input.shape), shapes.as_plain(filter.shape)
+    if known is None or window is None:
+        return
+    channels = known[1 if data_format is not None and data_format.startswith("NC") else -1]
+    if None not in (channels, window[-2]) and channels != window[-2]:
+        raise ValueError(
+            "number of input channels does not match corresponding dimension of filter, "
+            f"{channels} != {window[-2]}"
+        )
+
+
+def _filter_shape(filter: Any) -> Any:
+    sizes = shapes.as_plain(filter.shape)
+    return list(sizes) if shapes.is_fully_defined(sizes) else shape_of(filter)
 
 
 def _convolve(
-    input: Any, filter: Any, strides: Any, padding: str, data_format: str | None, count: int, scope: str
+    input: Any, filter: Any, strides: Any, padding: str, data_format: str | None, count: int, name: str | None
 ) -> Tensor:
     if count == 1:
-        return _convolve_rows(input, filter, strides, padding, None, data_format, scope)
+        with name_scope(name, "conv1d", [input, filter]) as scope:
+            return _convolve_rows(input, filter, strides, padding, None, data_format, scope)
     definition = {2: conv_ops.conv2d_op, 3: conv_ops.conv3d_op}[count]
-    return definition(input, filter, padding=padding, name=scope, **sliding(strides, None, data_format, count))
+    return definition(input, filter, padding=padding, name=name, **sliding(strides, None, data_format, count))
 
 
 @export(v2=["nn.convolution"])
@@ -89,12 +124,31 @@ def convolution_v2(
     dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """`convolution` with the arguments in the order of 2.x."""
-    count = len(to_tensor(filters)._shape or ()) - 2
-    steps, rates = (
-        [value] * count if isinstance(value, int) else value for value in (strides, dilations)
-    )
-    return convolution(input, filters, padding, steps, rates, name, data_format)
+    """Slides filters over inputs with one, two or three spatial dimensions, and any number of batch dimensions.
+
+    Args:
+      input: floating point, shape [*batch, *space, channels] (or as `data_format` says).
+      filters: the same dtype, shape [*window, channels, outputs].
+      strides, padding, data_format, dilations, name: see the 1.x function; strides and dilations may be one number.
+
+    Raises:
+      ValueError: shapes that do not fit; strides and dilations both above 1.
+    """
+    with name_scope(name, "convolution", [input, filters]) as scope:
+        input, filters = to_tensor(input, name="input"), to_tensor(filters, name="filters")
+        known = filters._shape if filters._shape is not None else input._shape
+        if known is None:
+            raise ValueError(
+                "When `num_spatial_dims` is not set, one of `input.shape.rank` or `filters.shape.rank` must be known."
+            )
+        count = len(known) - 2
+        if not 1 <= count <= 3:
+            raise ValueError(f"`num_spatial_dims` must be 1, 2, or 3. Received: num_spatial_dims={count}.")
+
+        def apply(images: Tensor, name: str | None) -> Tensor:
+            return _convolve_any(images, filters, count, strides, padding, data_format, dilations, name or scope)
+
+        return over_batches(input, count + 1, apply, scope)
 
 
 @export(v1=["nn.conv1d"])
@@ -139,8 +193,12 @@ def conv1d_v2(
     dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """`conv1d` with the arguments of 2.x."""
-    return conv1d(input, filters, stride, padding, None, data_format, name, None, dilations)
+    """`conv1d` with the arguments of 2.x, and any number of batch dimensions."""
+
+    def apply(rows: Tensor, name: str | None) -> Tensor:
+        return conv1d(rows, filters, stride, padding, None, data_format, name, None, dilations)
+
+    return over_batches(input, 2, apply, name)
 
 
 def _row_layout(data_format: str | None) -> tuple[str, int, int]:
@@ -377,6 +435,52 @@ def atrous_conv2d_transpose(
       rate: the distance between neighbouring points of a filter.
       padding: "SAME" or "VALID".
       name: the operation's name.
+
+    Raises:
+      ValueError: shapes that do not fit, a rate below 1, or another padding.
     """
     with name_scope(name, "atrous_conv2d_transpose", [value, filters, output_shape]):
-        return conv2d_transpose_v2(value, filters, output_shape, 1, padding, dilations=[rate, rate])
+        value, filters = to_tensor(value, name="value"), to_tensor(filters, name="filters")
+        channels, wanted = shapes.with_rank(value._shape, 4)[3], shapes.with_rank(filters._shape, 4)[3]
+        if None not in (channels, wanted) and channels != wanted:
+            raise ValueError(
+                f"value's input channels does not match filters' input channels, {channels} != {wanted}"
+            )
+        if rate < 1:
+            raise ValueError(f"rate {rate} cannot be less than one")
+        if rate == 1:
+            return conv2d_transpose_v2(value, filters, output_shape, [1, 1, 1, 1], padding)
+        _check_output_shape(output_shape, filters)
+        return _transpose_by_batch(value, filters, output_shape, rate, padding)
+
+
+def _check_output_shape(output_shape: Any, filters: Tensor) -> None:
+    given = to_tensor(output_shape, name="output_shape")
+    if not shapes.is_compatible(given._shape, (4,)):
+        raise ValueError(f"output_shape must have shape (4,), got {given.get_shape()}")
+    outputs = shapes.with_rank(filters._shape, 4)[2]
+    if not isinstance(output_shape, Tensor) and None not in (outputs, output_shape[3]) and outputs != output_shape[3]:
+        raise ValueError(f"output_shape does not match filter's output channels, {output_shape[3]} != {outputs}")
+
+
+def _transpose_by_batch(value: Tensor, filters: Tensor, output_shape: Any, rate: int, padding: str) -> Tensor:
+    """The transposed convolution of the images that the places within blocks of `rate` by `rate` points make."""
+    if padding not in ("SAME", "VALID"):
+        raise ValueError(f"padding must be either VALID or SAME: {padding}")
+    windows = _filter_shape(filters) if padding == "SAME" else [1, 1]
+    pads, extras, sizes = [], [], []
+    for axis in range(2):
+        whole = (windows[axis] - 1) * rate
+        before = whole // 2
+        after = whole - before
+        size = output_shape[axis + 1] + before + after
+        extra = (rate - size % rate) % rate
+        pads.append([before, after + extra])
+        extras.append([0, extra])
+        sizes.append((size + extra) // rate)
+    blocks = space_to_batch(value, extras, rate)
+    dims = [rate * rate * output_shape[0], *sizes, output_shape[3]]
+    images = conv_ops.conv2d_backprop_input_op(
+        dims, filters, blocks, strides=[1, 1, 1, 1], padding="VALID", data_format="NHWC"
+    )
+    return batch_to_space(images, pads, rate)

@@ -11,6 +11,7 @@ from millstream.ops import conv_ops
 from millstream.ops.arguments import renamed
 from millstream.ops.conv_ops import sliding
 from millstream.ops.dilation_ops import with_space_to_batch
+from millstream.ops.explicit_padding import pad_images
 from millstream.ops.shape_ops import shape as shape_of
 
 
@@ -132,12 +133,13 @@ def depthwise_conv2d(
 
 
 def _depthwise(
-    input: Tensor, filter: Tensor, strides: Any, padding: str, rates: Any, data_format: str | None, name: str
+    input: Tensor, filter: Tensor, strides: Any, padding: Any, rates: Any, data_format: str | None, name: str
 ) -> Tensor:
     def apply(converted: Any, _: int, converted_padding: str) -> Tensor:
         return depthwise_conv2d_native(converted, filter, strides, converted_padding, data_format, name=name)
 
     rates = [1, 1] if rates is None else rates
+    input, padding = pad_images(input, padding)
     return with_space_to_batch(input, rates, padding, apply, shape_of(filter), None, data_format)
 
 
@@ -151,7 +153,17 @@ def depthwise_conv2d_v2(
     dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """`depthwise_conv2d` with the arguments in the order of 2.x."""
+    """Slides several filters over each channel on its own.
+
+    Args:
+      input: floating point, shape [batch, height, width, channels].
+      filter: the same dtype, shape [filter_height, filter_width, channels, multiplier].
+      strides: four numbers, one a dimension.
+      padding: "SAME", "VALID" or a list of pairs, how many zeros to add before and after each dimension.
+      data_format: "NHWC" or "NCHW".
+      dilations: the distance between neighbouring points of a filter, two numbers.
+      name: the operation's name.
+    """
     return depthwise_conv2d(input, filter, strides, padding, dilations, name, data_format)
 
 
@@ -192,8 +204,8 @@ def separable_conv2d(
 
 
 def _check_points(filter: Tensor) -> None:
-    window = filter.get_shape().with_rank(4)[:2]
-    window.assert_is_compatible_with([1, 1])
+    for size in filter.get_shape().with_rank(4).dims[:2]:
+        size.assert_is_compatible_with(1)
 
 
 @export(v2=["nn.separable_conv2d"])

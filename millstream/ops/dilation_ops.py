@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from millstream.core import dtypes
+from millstream.core import dtypes, shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
 from millstream.core.static_values import constant_value
 from millstream.core.tensor import Tensor
-from millstream.ops.join_ops import concat, stack
+from millstream.ops.join_ops import stack
 from millstream.ops.shape_ops import shape as shape_of
 from millstream.ops.space_ops import batch_to_space_nd, required_space_to_batch_paddings, space_to_batch_nd
 
@@ -52,7 +52,7 @@ def with_space_to_batch(
 
     Args:
       input: a tensor of images.
-      dilation_rate: int32, one number a spatial dimension, known when the graph is built.
+      dilation_rate: int32, one number a spatial dimension.
       padding: "SAME" or "VALID".
       op: `op(input, number of spatial dimensions, padding)`.
       filter_shape: the window's size; needed for "SAME".
@@ -60,23 +60,21 @@ def with_space_to_batch(
       data_format: where the channels are; default: last.
 
     Raises:
-      ValueError: rates that are not known or not positive, or no filter shape.
+      ValueError: rates that are not positive or not a vector, axes out of order, or no filter shape.
     """
     input = to_tensor(input, name="input")
     dilation_rate = to_tensor(dilation_rate, dtypes.int32, name="dilation_rate")
-    rates = constant_value(dilation_rate)
-    if rates is None:
-        raise ValueError("dilation_rate must be known when the graph is built")
-    if rates.ndim != 1:
-        raise ValueError("rate must be rank 1")
-    if (rates < 1).any():
-        raise ValueError("dilation_rate must be positive")
-    count = len(rates)
-    if (rates == 1).all():
-        return op(input, count, padding)
+    known = constant_value(dilation_rate)
+    count = _count_of(dilation_rate)
     first = data_format is not None and data_format.startswith("NC")
-    axes = list(spatial_dims or range(2 if first else 1, count + (2 if first else 1)))
-    base = _base_paddings(filter_shape, rates, padding)
+    axes = _axes(spatial_dims, range(2 if first else 1, count + (2 if first else 1)))
+    shapes.with_rank_at_least(input._shape, axes[-1] + (0 if first else 1))
+    if known is not None and (known < 1).any():
+        raise ValueError("dilation_rate must be positive")
+    if known is not None and (known == 1).all():
+        return op(input, count, padding)
+    rates = dilation_rate if known is None else known
+    base = _base_paddings(filter_shape, count, rates, padding)
     size = _spatial_size(input, axes)
     paddings, crops = required_space_to_batch_paddings(size, dilation_rate, base)
     block = _from_axis_1(rates, 1, axes)
@@ -84,10 +82,27 @@ def with_space_to_batch(
     return batch_to_space_nd(op(in_batch, count, "VALID"), block, _from_axis_1(crops, 0, axes))
 
 
-def _base_paddings(filter_shape: Any, rates: np.ndarray, padding: str) -> Any:
+def _count_of(dilation_rate: Tensor) -> int:
+    """The number of spatial dimensions."""
+    if dilation_rate._shape is not None and len(dilation_rate._shape) != 1:
+        raise ValueError("rate must be rank 1")
+    (count,) = dilation_rate._shape or (None,)
+    if count is None:
+        raise ValueError("rate must have known shape")
+    return count
+
+
+def _axes(given: Sequence[int] | None, usual: Sequence[int]) -> list[int]:
+    axes = [int(axis) for axis in (usual if given is None else given)]
+    if axes != sorted(set(axes)) or axes[0] < 1:
+        raise ValueError("spatial_dims must be a montonically increasing sequence of positive integers")
+    return axes
+
+
+def _base_paddings(filter_shape: Any, count: int, rates: Any, padding: str) -> Any:
     """What "SAME" pads by itself, for the dilated window."""
     if padding == "VALID":
-        return np.zeros([len(rates), 2], np.int32)
+        return np.zeros([count, 2], np.int32)
     if padding != "SAME":
         raise ValueError(f"Invalid padding method {padding!r}")
     if filter_shape is None:
@@ -95,10 +110,10 @@ def _base_paddings(filter_shape: Any, rates: np.ndarray, padding: str) -> Any:
     filter_shape = to_tensor(filter_shape, name="filter_shape")
     known = constant_value(filter_shape)
     windows = filter_shape if known is None else known
-    extra = (windows[: len(rates)] - 1) * rates
+    extra = (windows[:count] - 1) * rates
     before = extra // 2
     after = extra - before
-    return stack([[before[axis], after[axis]] for axis in range(len(rates))])
+    return stack([[before[axis], after[axis]] for axis in range(count)])
 
 
 def _spatial_size(input: Tensor, axes: list[int]) -> Any:
@@ -112,9 +127,12 @@ def _spatial_size(input: Tensor, axes: list[int]) -> Any:
 def _from_axis_1(values: Any, fill: int, axes: list[int]) -> Any:
     """Rows for the axes 1, 2, ..., where only those of the spatial axes are given; the others hold `fill`."""
     known = constant_value(values) if isinstance(values, Tensor) else values
-    missing = axes[0] - 1  # spatial axes are neighbours: what is missing stands before them
+    if axes == list(range(1, len(axes) + 1)):
+        return values if known is None else known
+    width = [] if fill else [2]  # rates are numbers, paddings are pairs
     if known is not None:
-        return np.concatenate([np.full([missing, *known.shape[1:]], fill, np.int32), known])
-    if not missing:
-        return values
-    return concat([np.full([missing, 2], fill, np.int32), values[: len(axes)]], 0)
+        rows = np.full([axes[-1], *width], fill, np.int32)
+        rows[[axis - 1 for axis in axes]] = known[: len(axes)]
+        return rows
+    missing = np.full(width, fill, np.int32)
+    return stack([values[axes.index(axis)] if axis in axes else missing for axis in range(1, axes[-1] + 1)])

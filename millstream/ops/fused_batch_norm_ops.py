@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from millstream.core import shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
+from millstream.core.gradient_tape import GradientTape
 from millstream.core.opdef import OpDef, op
 from millstream.core.shape_context import ShapeContext
 from millstream.core.tensor import Tensor
+from millstream.ops import batch_norm_kernels
 from millstream.ops.constant_op import constant
 from millstream.ops.elementwise_ops import rsqrt
 from millstream.ops.math_ops import cast
@@ -53,29 +53,36 @@ def _forward_shape(c: ShapeContext) -> Any:
     return [(*x[:axis], channels, *x[axis + 1 :]), *[(channels,)] * 4, *reserve_3]
 
 
+def _check(data_format: str, x: Any, **vectors: Any) -> None:
+    """Checks the dimensions of images, and that vectors have one number a channel.
+
+    Raises:
+      ValueError: they do not fit.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"input must be 4-dimensional{shapes.format_shape(x.shape)}")
+    channels = x.shape[_channel_axis(data_format)]
+    for name, vector in vectors.items():
+        if vector.shape != (channels,):
+            raise ValueError(
+                f"{name} must have the same number of elements as the channels of x, got "
+                f"{shapes.format_shape(vector.shape)} and {channels}"
+            )
+
+
 def _normalize(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training):
-    vector = _vector_shape(data_format)
-    wide = x.astype(scale.dtype)
-    unbiased = variance
-    if is_training:
-        axes = _other_axes(data_format)
-        count = _count(x, axes)
-        mean = xp.mean(wide, axis=axes)
-        distances = wide - mean.reshape(vector)
-        variance = xp.mean(distances * distances, axis=axes)
-        unbiased = variance * (count / max(count - 1, 1))
-    factor = (scale / xp.sqrt(variance + epsilon)).reshape(vector)
-    y = (wide - mean.reshape(vector)) * factor + offset.reshape(vector)
+    _check(data_format, x, scale=scale, offset=offset, **({} if is_training else {"mean": mean, "variance": variance}))
+    options = {"epsilon": epsilon, "channels_first": data_format == "NCHW"}
+    if not is_training:
+        y = batch_norm_kernels.normalize_by.on(xp)(x, scale, offset, mean, variance, **options)
+        return [y, mean, variance, mean, variance]
+    y, mean, unbiased, variance = batch_norm_kernels.normalize.on(xp)(x, scale, offset, **options)
     return [y, mean, unbiased, mean, variance]
 
 
 def _normalize_v3(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training):
     options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
     return [*_normalize(xp, x, scale, offset, mean, variance, **options), xp.zeros((0,), scale.dtype)]
-
-
-def _count(x: Any, axes: tuple[int, ...]) -> int:
-    return max(int(np.prod([x.shape[axis] for axis in axes], dtype=np.int64)), 1)
 
 
 def _forward(version: str, kernel: Any, types: dict[str, str], u: str, reserve_3: str = "") -> OpDef:
@@ -104,25 +111,20 @@ def _backward_shape(c: ShapeContext) -> Any:
     return [(*merged[:axis], channels, *merged[axis + 1 :]), (channels,), (channels,), (0,), (0,)]
 
 
-def _denormalize(xp, dy, x, scale, mean, variance, *, epsilon, data_format, is_training):
-    vector, axes = _vector_shape(data_format), _other_axes(data_format)
-    dy = dy.astype(scale.dtype)
-    inverse = 1 / xp.sqrt(variance + epsilon)
-    normal = (x.astype(scale.dtype) - mean.reshape(vector)) * inverse.reshape(vector)
-    d_offset, d_scale = xp.sum(dy, axis=axes), xp.sum(dy * normal, axis=axes)
-    if is_training:  # mean and variance depend on x too
-        count = _count(x, axes)
-        dy = dy - (d_offset / count).reshape(vector) - normal * (d_scale / count).reshape(vector)
+def _denormalize(xp, dy, x, scale, mean, variance, *reserved, epsilon, data_format, is_training):
+    _check(data_format, x, scale=scale, reserve_space_1=mean, reserve_space_2=variance)
+    if dy.shape != x.shape:
+        raise ValueError(
+            f"x and y_backprop must have same shape, but x has shape {shapes.format_shape(x.shape)} and y_backprop "
+            f"has shape {shapes.format_shape(dy.shape)}"
+        )
+    options = {"epsilon": epsilon, "channels_first": data_format == "NCHW", "is_training": is_training}
+    found = batch_norm_kernels.gradients.on(xp)(dy, x, scale, mean, variance, **options)
     empty = xp.zeros((0,), scale.dtype)
-    return [dy * (scale * inverse).reshape(vector), d_scale, d_offset, empty, empty]
+    return [*found, empty, empty]
 
 
-def _denormalize_v3(xp, dy, x, scale, mean, variance, reserved, *, epsilon, data_format, is_training):
-    options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
-    return _denormalize(xp, dy, x, scale, mean, variance, **options)
-
-
-def _backward(version: str, kernel: Any, types: dict[str, str], scale: str, u: str, reserved: int) -> OpDef:
+def _backward(version: str, types: dict[str, str], scale: str, u: str, reserved: int) -> OpDef:
     """The gradient operation of a version; `reserved` is the number of tensors that are kept for it."""
     spaces = ", ".join(f"reserve_space_{index}: {u}" for index in range(1, reserved + 1))
     empty = ", ".join(f"reserve_space_{index}: {u}" for index in (reserved + 1, reserved + 2))
@@ -130,12 +132,12 @@ def _backward(version: str, kernel: Any, types: dict[str, str], scale: str, u: s
         f"FusedBatchNormGrad{version}(y_backprop: T, x: T, scale: {scale}, {spaces}, *, {_ATTRS})"
         f" -> x_backprop: T, scale_backprop: {u}, offset_backprop: {u}, {empty}",
         **types, shape=_backward_shape,
-    )(kernel)  # fmt: skip
+    )(_denormalize)  # fmt: skip
 
 
-fused_batch_norm_grad_op = _backward("", _denormalize, _V1_TYPES, "T", "T", 2)
-fused_batch_norm_grad_v2_op = _backward("V2", _denormalize, _V2_TYPES, "float", "U", 2)
-fused_batch_norm_grad_v3_op = _backward("V3", _denormalize_v3, _V2_TYPES, "float", "U", 3)
+fused_batch_norm_grad_op = _backward("", _V1_TYPES, "T", "T", 2)
+fused_batch_norm_grad_v2_op = _backward("V2", _V2_TYPES, "float", "U", 2)
+fused_batch_norm_grad_v3_op = _backward("V3", _V2_TYPES, "float", "U", 3)
 
 
 def _register(forward: OpDef, backward: OpDef) -> None:
@@ -153,11 +155,11 @@ def _register(forward: OpDef, backward: OpDef) -> None:
 
 def _second_derivative(op: Any, *grads: Any) -> list[Any]:
     """Differentiates the same gradient, written with plain operations."""
-    from millstream.core.gradients import gradients
-
     sources = list(op.inputs[:3] if op.attrs["is_training"] else op.inputs[:5])
-    found = gradients(_composed(op), sources, list(grads[:3]))
-    return found + [None] * (len(op.inputs) - len(sources))
+    with GradientTape() as tape:
+        tape.watch(sources)
+        found = _composed(op)
+    return tape.gradient(found, sources, list(grads[:3])) + [None] * (len(op.inputs) - len(sources))
 
 
 def _composed(op: Any) -> list[Tensor]:

@@ -6,7 +6,7 @@ precision, so a polynomial of the same form on the same intervals makes the same
 intervals are the library's; the coefficients were fitted to the results of glibc 2.36 (a linear program
 whose constraints are the rounding intervals) until none of the 2^23 arguments that a float32 Box-Muller
 transform can meet rounds differently. The margin to the nearest rounding boundary is wider than what fused
-multiply-adds can change, so NumPy and XLA agree bit for bit.
+multiply-adds can change, so NumPy, XLA and native/libm.h, which holds the same for C++, agree bit for bit.
 """
 from __future__ import annotations
 

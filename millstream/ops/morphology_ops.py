@@ -35,7 +35,7 @@ def _dilated_shape(c: ShapeContext) -> Any:
             count = len(c.attrs[what])
             raise ValueError(f"Dilation2D requires the {what} attribute to contain 4 values, but got: {count}")
     geometry = _geometry(c.attrs["strides"], c.attrs["rates"], c.attrs["padding"])
-    height, width = geometry.output_sizes(images[1:3], kernel[:2])
+    height, width = geometry.static_sizes(images[1:3], kernel[:2])
     return (images[0], height, width, shapes.merge_dim(images[3], kernel[2]))
 
 

@@ -13,6 +13,7 @@ from millstream.core.scopes import name_scope
 from millstream.core.shape_context import ShapeContext
 from millstream.core.shape_rules import scalar
 from millstream.core.tensor import Tensor
+from millstream.ops import lrn_kernels
 from millstream.ops.arguments import renamed
 from millstream.ops.arithmetic_ops import maximum, multiply
 from millstream.ops.elementwise_ops import rsqrt, square
@@ -71,17 +72,11 @@ def _rank_4(c: ShapeContext) -> Any:
     return c.require_rank(0, 4)
 
 
-def _sum_of_neighbours(xp: Any, x: Any, radius: int) -> Any:
-    """The sum of each channel and up to `radius` channels on either side."""
-    depth = x.shape[-1]
-    padded = xp.pad(x, [(0, 0)] * (x.ndim - 1) + [(radius, radius)])
-    return sum(padded[..., start : start + depth] for start in range(2 * radius + 1))
-
-
 @op(f"LRN(input: T, *, {_LRN_ATTRS}) -> output: T", T=_LRN_TYPES, shape=_rank_4)
 def lrn_op(xp, input, *, depth_radius, bias, alpha, beta):
-    scale = bias + alpha * _sum_of_neighbours(xp, input * input, depth_radius)
-    return input * scale**-beta
+    if input.ndim != 4:
+        raise ValueError("in must be 4-dimensional")
+    return lrn_kernels.normalize.on(xp)(input, depth_radius=depth_radius, bias=bias, alpha=alpha, beta=beta)
 
 
 @op(
@@ -89,9 +84,8 @@ def lrn_op(xp, input, *, depth_radius, bias, alpha, beta):
     T=_LRN_TYPES, shape=_rank_4,
 )  # fmt: skip
 def lrn_grad_op(xp, input_grads, input_image, output_image, *, depth_radius, bias, alpha, beta):
-    scale = bias + alpha * _sum_of_neighbours(xp, input_image * input_image, depth_radius)
-    through_scale = _sum_of_neighbours(xp, input_grads * output_image / scale, depth_radius)
-    return input_grads * scale**-beta - 2 * alpha * beta * input_image * through_scale
+    options = {"depth_radius": depth_radius, "bias": bias, "alpha": alpha, "beta": beta}
+    return lrn_kernels.gradient.on(xp)(input_grads, input_image, output_image, **options)
 
 
 @lrn_op.gradient

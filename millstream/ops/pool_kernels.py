@@ -1,4 +1,4 @@
-"""Pooling with XLA: the greatest or the mean number of each window, and the gradients.
+"""Pooling: the greatest or the mean number of each window, and the gradients.
 
 A window may extend over any dimension but the batch. What lies outside of the image does not count.
 """
@@ -9,12 +9,59 @@ from typing import Any
 
 import numpy as np
 
+from millstream.native import Like, kernel, serves_floats
 from millstream.ops.windows import Geometry
 
 Sizes = Sequence[int]
 
 
-def max_pool(images: Any, ksize: Sizes, geometry: Geometry) -> Any:
+# --- The native kernels -------------------------------------------------------------------------------------
+
+
+def _has_kernel(dims: Sizes, ksize: Sizes, geometry: Geometry) -> bool:
+    """Whether native kernels pool images so: over spatial dimensions only, with a number in each window."""
+    if len(dims) != len(ksize):  # an error, which XLA explains
+        return False
+    if any(ksize[axis] != 1 or geometry.strides[axis] != 1 for axis in (0, geometry.channel)):
+        return False
+    counts = [_counts_along(axis, dims, ksize, geometry) for axis in geometry.spatial]
+    return all(count.size and (count > 0).all() for count in counts)
+
+
+def _has_gradient_kernel(dims: Sizes, grad: Any, ksize: Sizes, geometry: Geometry) -> bool:
+    return _has_kernel(dims, ksize, geometry) and grad.shape == _pooled_dims(dims, ksize, geometry)
+
+
+def _pooled_dims(dims: Sizes, ksize: Sizes, geometry: Geometry) -> tuple[Any, ...]:
+    return tuple(geometry.output_size(axis, size, ksize[axis]) for axis, size in enumerate(dims))
+
+
+def _attributes(dims: Sizes, ksize: Sizes, geometry: Geometry) -> dict[str, Any]:
+    """The attributes of a native call for images of the dimensions `dims`."""
+    window = geometry.of_spatial(ksize)
+    pads = geometry.all_pads(geometry.of_spatial(dims), window)
+    spatial = {
+        "window": window,
+        "strides": geometry.of_spatial(geometry.strides),
+        "before": [before for before, _ in pads],
+        "after": [after for _, after in pads],
+    }
+    numbers = {name: np.array(values, np.int64) for name, values in spatial.items()}
+    return {**numbers, "channels_first": geometry.channels_first}
+
+
+_POOLING: dict[str, Any] = {
+    "results": lambda images, *, ksize, geometry: Like(_pooled_dims(images.shape, ksize, geometry), images.dtype),
+    "serves": lambda images, *, ksize, geometry: serves_floats(images) and _has_kernel(images.shape, ksize, geometry),
+    "attributes": lambda images, *, ksize, geometry: _attributes(images.shape, ksize, geometry),
+}
+
+
+# --- Max pooling --------------------------------------------------------------------------------------------
+
+
+@kernel("millstream_max_pool", **_POOLING)
+def max_pool(images: Any, *, ksize: Sizes, geometry: Geometry) -> Any:
     """The greatest number of each window.
 
     Args:
@@ -28,19 +75,37 @@ def max_pool(images: Any, ksize: Sizes, geometry: Geometry) -> Any:
     return lax.reduce_window(images, least, lax.max, tuple(ksize), geometry.strides, _pads(images, ksize, geometry))
 
 
-def max_pool_gradient(images: Any, grad: Any, ksize: Sizes, geometry: Geometry) -> Any:
-    """The gradient of `max_pool`: each number goes to the first of the greatest numbers of its window."""
-    import jax
+@kernel(
+    "millstream_max_pool_gradient",
+    results=lambda images, grad, **_: Like(images.shape, grad.dtype),
+    serves=lambda images, grad, *, ksize, geometry, relu=False: (
+        serves_floats(images, grad) and _has_gradient_kernel(images.shape, grad, ksize, geometry)
+    ),
+    attributes=lambda images, grad, *, ksize, geometry, relu=False: {
+        **_attributes(images.shape, ksize, geometry), "relu": relu
+    },
+)  # fmt: skip
+def max_pool_gradient(images: Any, grad: Any, *, ksize: Sizes, geometry: Geometry, relu: bool = False) -> Any:
+    """The gradient of `max_pool`: each number goes to the first of the greatest numbers of its window.
 
-    _, pull_back = jax.vjp(lambda x: max_pool(x, ksize, geometry), images)
-    return pull_back(grad)[0]
+    Args:
+      images, ksize, geometry: as for `max_pool`.
+      grad: the gradient by what `max_pool` made of them.
+      relu: the gradient goes on through the rectifier that made `images`: it ends where these are not positive.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    _, pull_back = jax.vjp(lambda x: max_pool.fallback(x, ksize=ksize, geometry=geometry), images)
+    back = pull_back(grad)[0]
+    return jnp.where(images > 0, back, jnp.zeros_like(back)) if relu else back
 
 
 def max_pool_second_gradient(images: Any, grad: Any, ksize: Sizes, geometry: Geometry) -> Any:
     """What `grad` holds where `images` has the greatest number of each window."""
     import jax
 
-    return jax.jvp(lambda x: max_pool(x, ksize, geometry), (images,), (grad,))[1]
+    return jax.jvp(lambda x: max_pool.fallback(x, ksize=ksize, geometry=geometry), (images,), (grad,))[1]
 
 
 def max_pool_with_places(images: Any, ksize: Sizes, geometry: Geometry, batch_in_index: bool) -> tuple[Any, Any]:
@@ -60,7 +125,11 @@ def max_pool_with_places(images: Any, ksize: Sizes, geometry: Geometry, batch_in
     return lax.reduce_window((images, places), starts, greater, *window)
 
 
-def avg_pool(images: Any, ksize: Sizes, geometry: Geometry) -> Any:
+# --- Average pooling ----------------------------------------------------------------------------------------
+
+
+@kernel("millstream_avg_pool", **_POOLING)
+def avg_pool(images: Any, *, ksize: Sizes, geometry: Geometry) -> Any:
     """The mean of each window."""
     import jax.numpy as jnp
     from jax import lax
@@ -69,15 +138,26 @@ def avg_pool(images: Any, ksize: Sizes, geometry: Geometry) -> Any:
     pads = _pads(images, ksize, geometry)
     zero = np.zeros((), wide.dtype)
     total = lax.reduce_window(wide, zero, lax.add, tuple(ksize), geometry.strides, pads)
-    return (total / _counts(images.shape, ksize, geometry, pads).astype(wide.dtype)).astype(images.dtype)
+    return (total / _counts(images.shape, ksize, geometry).astype(wide.dtype)).astype(images.dtype)
 
 
-def avg_pool_gradient(dims: Sizes, grad: Any, ksize: Sizes, geometry: Geometry) -> Any:
+@kernel(
+    "millstream_avg_pool_gradient",
+    results=lambda grad, *, dims, ksize, geometry: Like(dims, grad.dtype),
+    serves=lambda grad, *, dims, ksize, geometry: (
+        serves_floats(grad) and _has_gradient_kernel(dims, grad, ksize, geometry)
+    ),
+    attributes=lambda grad, *, dims, ksize, geometry: _attributes(dims, ksize, geometry),
+)
+def avg_pool_gradient(grad: Any, *, dims: Sizes, ksize: Sizes, geometry: Geometry) -> Any:
     """The gradient of `avg_pool` by images of the dimensions `dims`."""
     import jax
 
     images = jax.ShapeDtypeStruct(tuple(dims), grad.dtype)
-    return jax.linear_transpose(lambda x: avg_pool(x, ksize, geometry), images)(grad)[0]
+    return jax.linear_transpose(lambda x: avg_pool.fallback(x, ksize=ksize, geometry=geometry), images)(grad)[0]
+
+
+# --- Windows ------------------------------------------------------------------------------------------------
 
 
 def _pads(images: Any, ksize: Sizes, geometry: Geometry) -> list[tuple[int, int]]:
@@ -91,14 +171,19 @@ def _least(dtype: Any) -> Any:
     return np.array(-np.inf, dtype)
 
 
-def _counts(dims: Sizes, ksize: Sizes, geometry: Geometry, pads: list[tuple[int, int]]) -> np.ndarray[Any, Any]:
+def _counts(dims: Sizes, ksize: Sizes, geometry: Geometry) -> np.ndarray[Any, Any]:
     """How many numbers each window holds, without the padding."""
     counts = np.ones((1,) * len(dims))
-    for axis, (size, window, (before, _)) in enumerate(zip(dims, ksize, pads, strict=True)):
-        places = geometry.output_size(axis, size, window) or 0
-        starts = np.arange(places) * geometry.strides[axis] - before
-        inside = np.minimum(starts + window, size) - np.maximum(starts, 0)
+    for axis in range(len(dims)):
         shape = [1] * len(dims)
-        shape[axis] = places
-        counts = counts * inside.reshape(shape)
+        shape[axis] = -1
+        counts = counts * _counts_along(axis, dims, ksize, geometry).reshape(shape)
     return counts
+
+
+def _counts_along(axis: int, dims: Sizes, ksize: Sizes, geometry: Geometry) -> np.ndarray[Any, Any]:
+    """How many places along an axis each window holds, without the padding."""
+    size, window = dims[axis], ksize[axis]
+    places = geometry.output_size(axis, size, window) or 0
+    starts = np.arange(places) * geometry.strides[axis] - geometry.pads(axis, size, window)[0]
+    return np.minimum(starts + window, size) - np.maximum(starts, 0)

@@ -7,6 +7,7 @@ from typing import Any
 from millstream.core.dtypes import REAL_NUMERIC
 from millstream.core.opdef import OpDef, op
 from millstream.core.shape_context import ShapeContext
+from millstream.core.shapes import format_shape
 from millstream.ops import pool_kernels
 from millstream.ops.arguments import to_ints
 from millstream.ops.fill_ops import zeros_like
@@ -42,7 +43,7 @@ def _pooled(c: ShapeContext, ksize: Any, strides: Any) -> Any:
                 f"Pooling requires the {what} attribute to contain {rank} values, but got: {len(values)}"
             )
     geometry = _geometry(strides, c.attrs["padding"], data_format)
-    return tuple(geometry.output_size(axis, dim, ksize[axis]) for axis, dim in enumerate(dims))
+    return (dims[0], *(geometry.static_size(axis, dims[axis], ksize[axis]) for axis in range(1, rank)))
 
 
 def _pool_shape(c: ShapeContext) -> Any:
@@ -62,38 +63,60 @@ def _original_shape(c: ShapeContext) -> Any:
     return c.constant_shape(0) or (None,) * len(c.attrs["data_format"])
 
 
-def _check(ksize: Any, strides: Any) -> None:
+def checked_window(
+    ksize: Any, strides: Any, padding: str, data_format: str, dims: Any, grad: Any = None
+) -> dict[str, Any]:
+    """The parameters of a kernel for images of the dimensions `dims`, and a gradient of the result of `grad`.
+
+    Raises:
+      ValueError: dimensions that do not fit.
+      NotImplementedError: a window over the batch.
+    """
+    rank = len(data_format)
+    if len(dims) != rank:
+        raise ValueError(f"tensor_in must be {rank}-dimensional")
+    for what, values in (("ksize", ksize), ("strides", strides)):
+        if len(values) != rank:
+            raise ValueError(f"Sliding window {what} field must specify {rank} dimensions")
+    if min(ksize) < 1:
+        numbers = ",".join(map(str, ksize))
+        raise ValueError(f"Sliding window ksize must be positive. The specified or inferred ksize is: {numbers}")
     if ksize[0] != 1 or strides[0] != 1:
         raise NotImplementedError("Pooling is not yet supported on the batch dimension.")
+    geometry = _geometry(strides, padding, data_format)
+    if grad is not None:
+        wanted = (dims[0], *(geometry.output_size(axis, dims[axis], ksize[axis]) for axis in range(1, rank)))
+        if tuple(grad) != wanted:
+            raise ValueError(f"Expected grad shape to be {format_shape(wanted)}, but got {format_shape(grad)}")
+    return {"ksize": tuple(ksize), "geometry": geometry}
 
 
 # --- Kernels and gradients ----------------------------------------------------------------------------------
 
 
 def _max(xp, input, *, ksize, strides, padding, data_format):
-    _check(ksize, strides)
-    return pool_kernels.max_pool(input, ksize, _geometry(strides, padding, data_format))
+    return pool_kernels.max_pool(input, **checked_window(ksize, strides, padding, data_format, input.shape))
 
 
 def _max_gradient(xp, orig_input, orig_output, grad, *, ksize, strides, padding, data_format):
-    _check(ksize, strides)
-    return pool_kernels.max_pool_gradient(orig_input, grad, ksize, _geometry(strides, padding, data_format))
+    window = checked_window(ksize, strides, padding, data_format, orig_input.shape, grad.shape)
+    return pool_kernels.max_pool_gradient(orig_input, grad, **window)
 
 
 def _max_second_gradient(xp, orig_input, orig_output, grad, *, ksize, strides, padding, data_format):
-    _check(ksize, strides)
-    return pool_kernels.max_pool_second_gradient(orig_input, grad, ksize, _geometry(strides, padding, data_format))
+    window = checked_window(ksize, strides, padding, data_format, orig_input.shape)
+    return pool_kernels.max_pool_second_gradient(orig_input, grad, **window)
 
 
 def _avg(xp, value, *, ksize, strides, padding, data_format):
-    _check(ksize, strides)
-    return pool_kernels.avg_pool(value, ksize, _geometry(strides, padding, data_format))
+    return pool_kernels.avg_pool(value, **checked_window(ksize, strides, padding, data_format, value.shape))
 
 
 def _avg_gradient(xp, orig_input_shape, grad, *, ksize, strides, padding, data_format):
-    _check(ksize, strides)
-    geometry = _geometry(strides, padding, data_format)
-    return pool_kernels.avg_pool_gradient(to_ints(orig_input_shape), grad, ksize, geometry)
+    dims = tuple(to_ints(orig_input_shape))
+    return pool_kernels.avg_pool_gradient(
+        grad, dims=dims, **checked_window(ksize, strides, padding, data_format, dims, grad.shape)
+    )
 
 
 def _window_attrs(op: Any) -> dict[str, Any]:
@@ -253,9 +276,8 @@ def _same_shape_twice(c: ShapeContext) -> Any:
     T=_REAL, shape=_same_shape_twice, traced_only=True,
 )  # fmt: skip
 def max_pool_with_argmax_op(xp, input, *, ksize, strides, padding, include_batch_in_index):
-    _check(ksize, strides)
-    geometry = _geometry(strides, padding, "NHWC")
-    return pool_kernels.max_pool_with_places(input, ksize, geometry, include_batch_in_index)
+    window = checked_window(ksize, strides, padding, "NHWC", input.shape)
+    return pool_kernels.max_pool_with_places(input, batch_in_index=include_batch_in_index, **window)
 
 
 @op(

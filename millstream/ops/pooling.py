@@ -14,6 +14,7 @@ from millstream.core.scopes import name_scope
 from millstream.core.tensor import Tensor
 from millstream.ops.arguments import renamed
 from millstream.ops.dilation_ops import read_strides_and_rates, with_space_to_batch
+from millstream.ops.explicit_padding import check_inside_windows, pad_images
 from millstream.ops.pool_ops import (
     avg_pool_3d_op,
     avg_pool_op,
@@ -37,6 +38,9 @@ def _pool(
     channel = 1 if data_format.startswith("NC") else count + 1
     window = per_dimension(ksize, count, channel, "ksize")
     steps = per_dimension(strides, count, channel, "strides")
+    if definition is max_pool_op:
+        check_inside_windows(padding, window, (2, 3) if channel == 1 else (1, 2))
+        value, padding = pad_images(value, padding, fill=None)
     return definition(value, ksize=window, strides=steps, padding=padding, data_format=data_format, name=name)
 
 
@@ -48,6 +52,9 @@ def _pool_1d(
     axis, channel = (2, 1) if first else (1, 2)
     window = [1, *per_dimension(ksize, 1, channel, "ksize")]
     steps = [1, *per_dimension(strides, 1, channel, "strides")]
+    if definition is max_pool_op:
+        check_inside_windows(padding, window[1:], (2,) if channel == 1 else (1,))
+        input, padding = pad_images(input, padding, fill=None)
     rows = expand_dims(input, axis)
     layout = "NCHW" if first else "NHWC"
     pooled = definition(rows, ksize=window, strides=steps, padding=padding, data_format=layout, name=scope)
@@ -81,13 +88,15 @@ def max_pool(
 
 @export("nn.max_pool2d")
 def max_pool2d(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
+    input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None
 ) -> Tensor:
     """The greatest number of each window.
 
     Args:
       input: a tensor [batch, height, width, channels].
-      ksize, strides, padding, data_format, name: as for `max_pool`.
+      ksize, strides, data_format, name: as for `max_pool`.
+      padding: "SAME", "VALID" or a list of pairs, how much is added before and after each dimension; it never is
+        the greatest.
     """
     with name_scope(name, "MaxPool2d", [input]) as scope:
         return _pool(max_pool_op, 2, input, ksize, strides, padding, data_format, scope)
@@ -143,14 +152,14 @@ def _any_rank(
 
 @export(v1=["nn.max_pool_v2"], v2=["nn.max_pool"])
 def max_pool_v2(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None = None, name: str | None = None
+    input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None, name: str | None = None
 ) -> Tensor:
     """The greatest number of each window, over one, two or three spatial dimensions.
 
     Args:
       input: a tensor of rank 3, 4 or 5.
       ksize, strides: a number, one entry a spatial dimension, or one entry a dimension.
-      padding: "SAME" or "VALID".
+      padding: "SAME", "VALID" or, but for volumes, a list of pairs as for `max_pool2d`.
       data_format: where the channels are; default: last.
       name: the operation's name.
 
@@ -175,14 +184,14 @@ def avg_pool_v2(
 
 @export("nn.max_pool1d")
 def max_pool1d(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None = "NWC", name: str | None = None
+    input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = "NWC", name: str | None = None
 ) -> Tensor:
     """The greatest number of each window, along one dimension.
 
     Args:
       input: a tensor [batch, width, channels].
       ksize, strides: numbers.
-      padding: "SAME" or "VALID".
+      padding: "SAME", "VALID" or a list of pairs as for `max_pool2d`.
       data_format: "NWC" or "NCW".
       name: the operation's name.
     """

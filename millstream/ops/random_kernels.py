@@ -1,13 +1,14 @@
 """Random numbers of TensorFlow's kernels from Philox blocks, for NumPy arrays and for traced JAX arrays.
 
-How words become numbers is written once, as functions of words (`Cell`). They are evaluated in two layouts:
+On CPU the native library draws them. Where it is not there, or a few numbers are not worth loading it, they are drawn
+here: how words become numbers is written as functions of words (`Cell`), which are evaluated in two layouts:
 
 - NumPy: whole blocks, some thousands at a time, so that temporaries stay in the processor's cache;
 - traced: element by element, each element computing its own block and taking its lane. XLA makes one
   vectorised loop of that; placing a block's four words side by side would cost it more than computing them
   anew.
 
-Both layouts give the same bits. Values of shape `shape` fill it in row-major order.
+All give the same bits. Values of shape `shape` fill it in row-major order.
 """
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ import numpy as np
 
 from millstream.core.errors import InvalidArgumentError
 from millstream.core.shapes import format_shape
+from millstream.native import Like, kernel, random_numbers
 from millstream.ops import libm
 from millstream.ops.arguments import to_shape
-from millstream.ops.philox import Array, Key, is_shuffled, words
+from millstream.ops.philox import MASK, Array, Key, is_shuffled, words
 
 _CHUNK = 16384
 _EPSILON = 1e-7
@@ -53,21 +55,33 @@ def output_shape(values: Array) -> tuple[int, ...]:
 
 def uniform(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
     """Uniform numbers in [0, 1) of a float dtype."""
-    return _fill(xp, key, counter, shape, dtype, _UNIFORM[np.dtype(dtype).name])
+    return _draw(xp, "uniform", key, counter, shape, dtype)
+
+
+def normal(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
+    """Standard normal numbers of a float dtype; half and bfloat16 are rounded from float32."""
+    return _draw(xp, "normal", key, counter, shape, dtype)
+
+
+def truncated_normal(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
+    """Standard normal numbers of a float dtype, drawn again until their absolute value is below 2.
+
+    A group of `per_block` outputs has blocks of its own: it keeps what is below 2 until it is full.
+    """
+    return _draw(xp, "truncated_normal", key, counter, shape, dtype)
+
+
+def full_int(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
+    """Integers of 32 or 64 bits, of which all are equally likely."""
+    return _draw(xp, "full_int", key, counter, shape, dtype)
 
 
 def uniform_int(
     xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any, minval: Array, maxval: Array
 ) -> Array:
     """Integers of 32 or 64 bits in [minval, maxval), two scalars with minval < maxval."""
-    dtype = np.dtype(dtype)
-    unsigned = _unsigned(dtype)
-    low, high = (xp.asarray(bound, dtype=dtype).astype(unsigned).reshape(1) for bound in (minval, maxval))
-
-    def value(xp: Any, *w: Array) -> tuple[Array]:
-        return ((_joined(*w).astype(unsigned) % (high - low) + low).astype(dtype),)
-
-    return _fill(xp, key, counter, shape, dtype, Cell(value, dtype.itemsize // 4, 1))
+    low, high = (xp.asarray(bound, dtype=dtype).astype(_unsigned(np.dtype(dtype))) for bound in (minval, maxval))
+    return _draw(xp, "uniform_int", key, counter, shape, dtype, low, high - low)
 
 
 def check_bounds(minval: Array, maxval: Array, check: Callable[..., None]) -> None:
@@ -78,14 +92,38 @@ def check_bounds(minval: Array, maxval: Array, check: Callable[..., None]) -> No
     check(minval < maxval, InvalidArgumentError, "Need minval < maxval, got {0} >= {1}", minval, maxval)
 
 
-def full_int(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
-    """Integers of 32 or 64 bits, of which all are equally likely."""
-    dtype = np.dtype(dtype)
+def _draw(
+    xp: Any, distribution: str, key: Key, counter: Array, shape: Sequence[int], dtype: Any, *bounds: Array
+) -> Array:
+    """Numbers of a distribution; `bounds` are the lowest number and how many there are."""
+    shape, dtype = tuple(shape), np.dtype(dtype)
+    words = [key[0] | (key[1] << 32), counter[0], counter[1], *bounds]
+    parameters = xp.stack([xp.asarray(word, dtype=xp.uint64).reshape(()) for word in words])
+    if xp is not np:
+        return _traced(parameters, distribution=distribution, shape=shape, dtype=dtype)
+    values = random_numbers.draw(distribution, parameters, shape, dtype)
+    return _drawn(np, parameters, distribution, shape, dtype) if values is None else values
 
-    def value(xp: Any, *w: Array) -> tuple[Array]:
-        return (_joined(*w).astype(_unsigned(dtype)).astype(dtype),)
 
-    return _fill(xp, key, counter, shape, dtype, Cell(value, dtype.itemsize // 4, 1))
+@kernel(
+    "millstream_random",
+    results=lambda parameters, *, distribution, shape, dtype: Like(shape, dtype),
+    serves=random_numbers.serves,
+    attributes=random_numbers.attributes,
+)
+def _traced(parameters: Array, *, distribution: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Numbers of a distribution whose parameters are in one array; see `random_numbers`."""
+    import jax.numpy as jnp
+
+    return _drawn(jnp, parameters, distribution, shape, dtype)
+
+
+def _drawn(xp: Any, parameters: Array, distribution: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """`_traced`, for NumPy arrays too."""
+    key, counter = (parameters[0] & MASK, parameters[0] >> 32), parameters[1:3]
+    if distribution == "truncated_normal":
+        return _truncated(xp, key, counter, shape, dtype)
+    return _fill(xp, key, counter, shape, dtype, _cell(distribution, dtype, parameters[3:]))
 
 
 def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -97,23 +135,6 @@ def _joined(word: Array, *upper: Array) -> Array:
     for more in upper:
         word = word | (more << 32)
     return word
-
-
-def normal(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
-    """Standard normal numbers of a float dtype; half and bfloat16 are rounded from float32."""
-    return _fill(xp, key, counter, shape, dtype, _normal_cell(dtype))
-
-
-def truncated_normal(xp: Any, key: Key, counter: Array, shape: Sequence[int], dtype: Any) -> Array:
-    """Standard normal numbers of a float dtype, drawn again until their absolute value is below 2.
-
-    A group of `per_block` outputs has blocks of its own: it keeps what is below 2 until it is full.
-    """
-    cell, count = _normal_cell(dtype), math.prod(shape)
-    groups = -(-count // cell.per_block)
-    truncated = _truncated_by_block if xp is np else _truncated_by_element
-    values = truncated(key, xp.asarray(counter, dtype=xp.uint64), groups, cell)
-    return values.reshape(-1)[:count].reshape(shape).astype(dtype)
 
 
 def shuffle(xp: Any, key: Key, counter: Array, value: Array) -> Array:
@@ -261,8 +282,25 @@ _UNIFORM = {
 }
 
 
-def _normal_cell(dtype: Any) -> Cell:
-    return NORMAL64 if np.dtype(dtype) == np.float64 else _NORMAL32
+def _normal_cell(dtype: np.dtype[Any]) -> Cell:
+    return NORMAL64 if dtype == np.float64 else _NORMAL32
+
+
+def _cell(distribution: str, dtype: np.dtype[Any], bounds: Array) -> Cell:
+    """How words become numbers of a distribution; `bounds` are the lowest integer and how many there are."""
+    if distribution == "uniform":
+        return _UNIFORM[dtype.name]
+    if distribution == "normal":
+        return _normal_cell(dtype)
+
+    unsigned = _unsigned(dtype)
+    low, count = bounds[:1].astype(unsigned), bounds[1:].astype(unsigned)
+
+    def integer(xp: Any, *w: Array) -> tuple[Array]:
+        drawn = _joined(*w).astype(unsigned)
+        return ((drawn if distribution == "full_int" else drawn % count + low).astype(dtype),)
+
+    return Cell(integer, dtype.itemsize // 4, 1)
 
 
 # Laying the numbers out.
@@ -305,6 +343,14 @@ def _select(xp: Any, index: Array, choices: Sequence[Array]) -> Array:
     for i, choice in enumerate(choices[:-1]):
         result = xp.where(index == i, choice, result)
     return result
+
+
+def _truncated(xp: Any, key: Key, counter: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Normal numbers below the cut; see `truncated_normal`."""
+    cell, count = _normal_cell(dtype), math.prod(shape)
+    groups = -(-count // cell.per_block)
+    by_group = _truncated_by_block if xp is np else _truncated_by_element
+    return by_group(key, counter, groups, cell).reshape(-1)[:count].reshape(shape).astype(dtype)
 
 
 def _group_stride(cell: Cell) -> int:

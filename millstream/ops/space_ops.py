@@ -53,15 +53,16 @@ def _batch_to_space_dims(given: Any, block: list[int], crops: Any) -> Any:
     space: list[int | None] = []
     for axis, size in enumerate(block):
         dim = given[axis + 1]
-        known = dim is not None and crops is not None
-        length = dim * size - sum(crops[axis]) if known else None
-        if length is not None and length < 0:
-            raise ValueError(f"Negative dimension size caused by subtracting {sum(crops[axis])} from {dim * size}")
+        length = None if dim is None or crops is None else dim * size
+        for crop in crops[axis] if length is not None else ():
+            if length < crop:
+                raise ValueError(f"Negative dimension size caused by subtracting {crop} from {length}")
+            length -= crop
         space.append(length)
     return (batch, *space, *given[len(block) + 1 :])
 
 
-def _block_rule(dims: Callable[..., Any]) -> Callable[[ShapeContext], Any]:
+def _block_rule(dims: Callable[..., Any], margins_name: str) -> Callable[[ShapeContext], Any]:
     """The shape rule of an operation with inputs (input, block_shape, paddings or crops)."""
 
     def rule(c: ShapeContext) -> Any:
@@ -75,8 +76,11 @@ def _block_rule(dims: Callable[..., Any]) -> Callable[[ShapeContext], Any]:
             raise ValueError(f"block_shape must be positive, but is {sizes}")
         if len(given) < len(sizes) + 1:
             raise ValueError(f"Shape must be at least rank {len(sizes) + 1} but is rank {len(given)}")
+        pairs = shapes.with_rank(c.shape(2), 2)
+        if pairs[0] not in (None, len(sizes)):
+            raise ValueError(f"Dimension 0 in both shapes must be equal, but are {pairs[0]} and {len(sizes)}")
         if margins is not None and margins.size and margins.min() < 0:
-            raise ValueError("paddings and crops cannot be negative")
+            raise ValueError(f"{margins_name} cannot be negative")
         return dims(given, sizes, None if margins is None else _pairs(margins))
 
     return rule
@@ -115,7 +119,7 @@ _SIZES: dict[str, Any] = {"T": ANY, "Tblock_shape": "int32 int64 = int32"}
 @op(
     "SpaceToBatchND(input: T, block_shape: Tblock_shape, paddings: Tpaddings) -> output: T",
     Tpaddings="int32 int64 = int32",
-    shape=_block_rule(_space_to_batch_dims),
+    shape=_block_rule(_space_to_batch_dims, "paddings"),
     static=("block_shape", "paddings"),
     **_SIZES,
 )
@@ -126,7 +130,7 @@ def space_to_batch_nd_op(xp, input, block_shape, paddings):
 @op(
     "BatchToSpaceND(input: T, block_shape: Tblock_shape, crops: Tcrops) -> output: T",
     Tcrops="int32 int64 = int32",
-    shape=_block_rule(_batch_to_space_dims),
+    shape=_block_rule(_batch_to_space_dims, "crops"),
     static=("block_shape", "crops"),
     **_SIZES,
 )
@@ -231,8 +235,16 @@ def space_to_batch(
       name: the operation's name.
       block_shape: the block's sizes, instead of `block_size`.
     """
-    block = [block_size, block_size] if block_shape is None else block_shape
-    return space_to_batch_nd(input, block, paddings, name=name)
+    if block_shape is not None:
+        return space_to_batch_nd(input, block_shape, paddings, name=name)
+    return _images(space_to_batch_nd(input, [block_size, block_size], paddings, name=name))
+
+
+def _images(result: Tensor) -> Tensor:
+    """The tensor, which has four dimensions."""
+    if result._shape is None:
+        result.set_shape([None] * 4)
+    return result
 
 
 @export(v2=["space_to_batch", "nn.space_to_batch"])
@@ -254,8 +266,9 @@ def batch_to_space(
       name: the operation's name.
       block_shape: the block's sizes, instead of `block_size`.
     """
-    block = [block_size, block_size] if block_shape is None else block_shape
-    return batch_to_space_nd(input, block, crops, name=name)
+    if block_shape is not None:
+        return batch_to_space_nd(input, block_shape, crops, name=name)
+    return _images(batch_to_space_nd(input, [block_size, block_size], crops, name=name))
 
 
 @export("required_space_to_batch_paddings")
@@ -331,13 +344,15 @@ def _depth_rule(to_depth: bool) -> Callable[[ShapeContext], Any]:
 def _space_to_depth(xp: Any, x: Any, size: int) -> Any:
     batch, height, width, depth = x.shape
     cells = xp.reshape(x, (batch, height // size, size, width // size, size, depth))
-    return xp.reshape(xp.transpose(cells, (0, 1, 3, 2, 4, 5)), (batch, height // size, width // size, -1))
+    dims = (batch, height // size, width // size, size * size * depth)
+    return xp.reshape(xp.transpose(cells, (0, 1, 3, 2, 4, 5)), dims)
 
 
 def _depth_to_space(xp: Any, x: Any, size: int) -> Any:
     batch, height, width, depth = x.shape
     cells = xp.reshape(x, (batch, height, width, size, size, depth // (size * size)))
-    return xp.reshape(xp.transpose(cells, (0, 1, 3, 2, 4, 5)), (batch, height * size, width * size, -1))
+    dims = (batch, height * size, width * size, depth // (size * size))
+    return xp.reshape(xp.transpose(cells, (0, 1, 3, 2, 4, 5)), dims)
 
 
 def _depth_op(name: str, move: Callable[..., Any], to_depth: bool) -> OpDef:

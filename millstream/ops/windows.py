@@ -39,11 +39,23 @@ class Geometry(NamedTuple):
         """Dimensions in the order of the data format."""
         return (batch, channels, *spatial) if self.channels_first else (batch, *spatial, channels)
 
+    def with_channels_last(self) -> Geometry:
+        """The same over images whose channels are the last dimension."""
+        axes = (0, *self.spatial, self.channel)
+
+        def moved(values: Sequence[int]) -> tuple[int, ...]:
+            return tuple(values[axis] for axis in axes)
+
+        pairs = [self.explicit[2 * axis : 2 * axis + 2] for axis in axes] if self.explicit else []
+        explicit = tuple(amount for pair in pairs for amount in pair)
+        layout = "".join(self.data_format[axis] for axis in axes)
+        return Geometry(moved(self.strides), moved(self.dilations), self.padding, explicit, layout)
+
     def output_size(self, axis: int, size: int | None, window: int | None) -> int | None:
         """The number of places where the window fits along an axis; None where it is not known.
 
         Raises:
-          ValueError: the window is larger than the image, or the stride is not positive.
+          ValueError: the window is larger than the image, by its stride at least, or the stride is not positive.
         """
         stride = self.strides[axis]
         if stride <= 0:
@@ -54,13 +66,33 @@ class Geometry(NamedTuple):
             return -(-size // stride)
         if window is None:
             return None
-        room = size + sum(self._explicit_pair(axis)) - self._extent(axis, window)
-        if room < 0:
-            whole = room + self._extent(axis, window)
+        extent = self._extent(axis, window)
+        room = size + sum(self._explicit_pair(axis)) - extent
+        if room <= -2 * stride:  # TensorFlow rounds towards zero: windows a little larger fit nowhere
             raise ValueError(
-                f"Negative dimension size caused by subtracting {self._extent(axis, window)} from {whole}"
+                f"Computed output size would be negative: {-(-(room + stride) // stride)} [input_size: {size}, "
+                f"effective_filter_size: {extent}, stride: {stride}]"
             )
-        return room // stride + 1
+        return max(room // stride + 1, 0)
+
+    def static_size(self, axis: int, size: int | None, window: int | None) -> int | None:
+        """`output_size` when a graph is built, where a window larger than the image is refused.
+
+        Raises:
+          ValueError: it is, or the stride is not positive.
+        """
+        if self.padding != "SAME" and size is not None and window is not None:
+            whole, extent = size + sum(self._explicit_pair(axis)), self._extent(axis, window)
+            if whole < extent and self.strides[axis] > 0:
+                raise ValueError(f"Negative dimension size caused by subtracting {extent} from {whole}")
+        return self.output_size(axis, size, window)
+
+    def static_sizes(self, sizes: Dims, windows: Dims) -> tuple[int | None, ...]:
+        """`static_size` of all spatial axes; `sizes` and `windows` have one entry for each of them."""
+        return tuple(
+            self.static_size(axis, size, window)
+            for axis, size, window in zip(self.spatial, sizes, windows, strict=True)
+        )
 
     def output_sizes(self, sizes: Dims, windows: Dims) -> tuple[int | None, ...]:
         """`output_size` of all spatial axes; `sizes` and `windows` have one entry for each of them."""

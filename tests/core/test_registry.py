@@ -76,6 +76,8 @@ NOT_IN_TENSORFLOW_1 = {
     "TensorScatterMax": "of TensorFlow 2, the function tf.tensor_scatter_nd_max",
     "TensorScatterMin": "of TensorFlow 2, the function tf.tensor_scatter_nd_min",
     "XlaOptimizationBarrier": "of TensorFlow 2, what keeps tf.recompute_grad from being optimised away",
+    "_ReluFusedBatchNormGrad": "ours, what two operations are fused to",
+    "_ReluMaxPoolGrad": "ours, what two operations are fused to",
     "Xlog1py": "of TensorFlow 2, the function tf.math.xlog1py",
 }
 
@@ -91,11 +93,12 @@ ATTRS_NOT_IN_TENSORFLOW_1 = {
 # Types that TensorFlow 2 added to an attribute.
 _UNSIGNED, _SMALL = "uint32 uint64", "int8 int16 uint8 uint16 uint32 uint64"
 TYPES_NOT_IN_TENSORFLOW_1 = {
+    ("T", "half bfloat16"): "_FusedConv2D",
     ("T", _UNSIGNED): "Div FloorDiv Mul OnesLike RealDiv Reverse ReverseV2 Sub TruncateDiv",
     ("T", f"uint16 {_UNSIGNED}"): "AddV2 Equal NotEqual",
     ("T", _SMALL): "FloorMod Maximum Minimum Square",
     ("T", "int8 int16"): "Inv Neg Pow Reciprocal Round Sign",
-    ("T", "bfloat16"): "CumulativeLogsumexp DivNoNan MulNoNan Xdivy Xlogy",
+    ("T", "bfloat16"): "_FusedBatchNormEx CumulativeLogsumexp DivNoNan MulNoNan Xdivy Xlogy",
     ("T", "half"): "LinSpace",
     ("Tidx", f"half int8 int16 uint16 {_UNSIGNED}"): "Range",
 }

@@ -53,12 +53,12 @@ def plain(case: Case, tf: Any) -> Call:
 
 
 def taped(case: Case, tf: Any, call: Call, run: dict[str, Any] | None = None) -> Call:
-    """Adds the gradients of a single run by its float64 inputs, of the outputs times fixed weights.
+    """Adds the gradients of a single run, of the outputs times fixed weights.
 
     `run` has the recorded values, which tell the shapes of the weights; by default the outputs themselves do.
     """
     names = case.input_names()
-    by = [i for i in range(len(names)) if case.inputs[i].dtype in ("float64", "complex128")]
+    by = case.differentiated()
 
     def differentiated(*inputs: Any) -> Result:
         sources = [inputs[i] for i in by]
@@ -78,7 +78,7 @@ def taped(case: Case, tf: Any, call: Call, run: dict[str, Any] | None = None) ->
         parts = [observe.flatten(tf, grad, names[i]) for i, grad in zip(by, found, strict=True)]
         return result._replace(gradients={path: part for leaves in parts for path, part in leaves.items()})
 
-    return differentiated if by and case.gradient else call
+    return differentiated if by else call
 
 
 def _weights(tf: Any, leaves: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:

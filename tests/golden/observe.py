@@ -7,7 +7,7 @@ The recorder writes such observations of TensorFlow; the tests compare them with
     runs             one dict a `session.run`: path -> value (see `encode`) or plain Python data
     unknown_dims     path -> static shape (or [class, message]) when only the inputs' ranks are known
     unknown_rank     the same when not even these are; both leave out what does not differ from `tensors`
-    gradients        input -> value or None, of the outputs weighted with `weights`, by float64 inputs
+    gradients        input -> value or None, of the outputs weighted with `weights`
     error            [class, first line of the message, "build" or "run"]
     stderr           what the runs wrote to standard error
 """
@@ -138,10 +138,10 @@ def run_leaves(tf: Any, session: Any, leaves: dict[str, Any], feed: dict) -> dic
 
 
 def gradients(case: Case, tf: Any, session: Any, leaves: dict, values: dict, feed: dict) -> Any:
-    """Gradients of the sum of (output * weights) by each float64 input; None without such inputs."""
+    """Gradients of the sum of (output * weights) by the inputs to differentiate by; None without such inputs."""
     graph = session.graph
     names = case.input_names()
-    by = [names[i] for i in range(len(names)) if case.inputs[i].dtype in ("float64", "complex128")]
+    by = [names[i] for i in case.differentiated()]
     outputs = [path for path, leaf in leaves.items()
                if is_graph_element(tf, leaf) and isinstance(values[path], (np.ndarray, np.generic))
                and values[path].dtype.kind in "fc"]

@@ -18,6 +18,11 @@ import numpy as np
 
 CASES_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
 SAME = "same"
+DIFFERENTIATED = {
+    False: (),
+    True: ("float64", "complex128"),
+    "all": ("bfloat16", "float16", "float32", "float64", "complex64", "complex128"),
+}
 FRESH_SESSION = "fresh session"
 
 
@@ -25,7 +30,7 @@ class Input(NamedTuple):
     """An array that is fed to a placeholder named like the case function's parameter.
 
     `shape` is the placeholder's static shape: SAME as the array's, None for unknown rank, or a list.
-    float64 inputs are those that the recorded gradients are taken with respect to.
+    The recorded gradients are taken with respect to float64 inputs; see `gradient` of `Family.case`.
     """
 
     dtype: str
@@ -92,7 +97,7 @@ class Case(NamedTuple):
     raises: bool
     message: str | None
     unknown: bool
-    gradient: bool
+    gradient: Any
     stderr: bool
     eager: Any
     function: Any
@@ -104,6 +109,11 @@ class Case(NamedTuple):
     def runs_in(self, mode: str) -> bool:
         """Whether the case makes sense in "graph", "eager" or "function" mode."""
         return mode == "graph" or getattr(self, mode) is True
+
+    def differentiated(self) -> list[int]:
+        """Which inputs the gradients are taken with respect to."""
+        dtypes = DIFFERENTIATED[self.gradient]
+        return [i for i, given in enumerate(self.inputs) if given.dtype in dtypes]
 
     def input_names(self) -> list[str]:
         """The parameters after `tf`; `*x` gives x0, x1, ..."""
@@ -137,7 +147,7 @@ class Family:
         raises: bool | None = None,
         message: str | None = None,
         unknown: bool | None = None,
-        gradient: bool = True,
+        gradient: bool | str | None = None,
         stderr: bool = False,
         eager: bool | str | None = None,
         function: bool | str | None = None,
@@ -154,7 +164,8 @@ class Family:
           raises: the case raises an exception; its class and first sentence are compared.
           message: compares only this beginning of the message, where the rest is an accident.
           unknown: build it also with inputs of unknown dimensions, and of unknown rank.
-          gradient: False leaves the gradients out.
+          gradient: True for gradients by float64 and complex128 inputs (default), "all" by float32 and half ones
+            too; False leaves them out.
           stderr: compares what is written to standard error while running.
           eager: True if the case also runs eagerly, with the recorded values; else a string that says why not.
           function: the same of a traced function. Default: as `eager`.
@@ -167,17 +178,16 @@ class Family:
         if name in self.cases:
             raise ValueError(f"{self.name}/{name} is defined twice")
         defaults = dict({"ulps": 4.0, "near": "each", "nodes": True, "raises": False, "unknown": True,
-                         "eager": True, "function": None}, **self.options)
+                         "gradient": True, "eager": True, "function": None}, **self.options)
         given = {"ulps": ulps, "near": near, "nodes": nodes, "raises": raises, "unknown": unknown,
-                 "eager": eager, "function": function}
+                 "gradient": gradient, "eager": eager, "function": function}
         settings = {key: defaults[key] if value is None else value for key, value in given.items()}
         if settings["function"] is None:
             settings["function"] = settings["eager"]
         for option in ("nodes", "eager", "function"):
             if settings[option] is False:
                 raise ValueError(f"{self.name}/{name}: {option} must be True or a reason")
-        self.cases[name] = Case(self.name, name, build, inputs, message=message, gradient=gradient,
-                                stderr=stderr, **settings)
+        self.cases[name] = Case(self.name, name, build, inputs, message=message, stderr=stderr, **settings)
         return build
 
     def table(self, rows: dict[str, Callable[..., Any]], *inputs: Input, **options: Any) -> None:
