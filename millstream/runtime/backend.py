@@ -37,6 +37,10 @@ def is_loaded() -> bool:
 def _load() -> ModuleType:
     import logging
 
+    from millstream.native import threads
+    from millstream.runtime import allocator, fork
+
+    allocator.keep_memory()  # before there are threads that allocate
     import jax as module
 
     module.config.update("jax_enable_x64", True)
@@ -46,6 +50,8 @@ def _load() -> ModuleType:
     _configure_cache(module)
     for configure in BEFORE_FIRST_USE:
         configure(module)
+    threads.tell_xla()
+    fork.survive(module)
     return module
 
 

@@ -1,6 +1,8 @@
 """The switches between the behaviours of TensorFlow 1.x and 2.x, for the whole process."""
 from __future__ import annotations
 
+from typing import Any
+
 from millstream.core import context, graph, shapes, variable_creators
 from millstream.core.export import export
 from millstream.ops import conversions, function_ops, operators, variable_ops
@@ -47,17 +49,22 @@ def disable_v2_behavior() -> None:
 
 
 @export(v1=["enable_eager_execution"])
-def enable_eager_execution(config: object = None, device_policy: object = None, execution_mode: object = None) -> None:
+def enable_eager_execution(config: Any = None, device_policy: object = None, execution_mode: object = None) -> None:
     """Makes operations run at once, as in 2.x. To be called at the start of a program.
 
     Args:
-      config, device_policy, execution_mode: accepted for compatibility.
+      config: a `ConfigProto`; what it says of threads and devices counts.
+      device_policy, execution_mode: accepted for compatibility.
 
     Raises:
       ValueError: the default graph has operations already.
     """
     if not context.eager_by_default() and graph.has_default_operations():
         raise ValueError("tf.enable_eager_execution must be called at program startup.")
+    if config is not None:
+        from millstream.runtime import device_settings
+
+        device_settings.take_config(config)
     context.set_default_mode(True)
 
 

@@ -20,7 +20,8 @@ from millstream.core.opdef import DEAD
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 from millstream.ops import list_values
-from millstream.runtime import backend, region_plan
+from millstream.runtime import backend, devices, region_plan
+from millstream.runtime.fusion import fused
 from millstream.runtime.interpreter import CONSTANT_BYTES, Call, Interpreter, run_numpy
 from millstream.runtime.plan import Stage, cut_anew, split_stage
 from millstream.runtime.regions import HostRegion, NeedsHost, TracedRegion
@@ -357,6 +358,9 @@ class CompiledStage:
             self._run_numpy(values, overlay)
         elif self._no_inputs and self._runs <= _INTERPRETED_RUNS:
             self._run_numpy(values, overlay)
+        elif self.stage.device:
+            with devices.running_on(self.stage.device):
+                self._run_compiled(values, overlay)
         else:
             self._run_compiled(values, overlay)
 
@@ -475,7 +479,7 @@ class CompiledStage:
             for tensor, value in zip(self._dynamic, inputs, strict=True):
                 interpreter.values[tensor] = DEAD if value is None else value
             interpreter.values.update(zip(self._constants, constants, strict=True))
-            interpreter.run(self._calls)
+            interpreter.run(fused(self._calls, (*self.stage.outputs, *self.stage.inputs, *self.stage.folded)))
             found = [interpreter.values[tensor] for tensor in self._outputs]
             new = [services.final(key) for key in self._write_keys]
             outputs, new = _distinct(found, new, (*inputs, *written, *read, *constants))

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import os
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from millstream.core import config_state
+from millstream.core import config_state, errors
 from millstream.core.export import export
+from millstream.native import threads
 from millstream.runtime import backend, cuda_driver, devices
 
 
@@ -60,6 +61,7 @@ class Settings:
       visible: the physical devices that may be used.
       logical: how each physical device is divided, where the program said so.
       memory_growth: for each GPU whether its memory is taken as it is needed.
+      memory_fraction: the part of each GPU's memory that may be taken; 0: the runtime's choice.
       threads: how many threads operations run on, "inter" and "intra"; 0: the runtime's choice.
       tensor_float_32: whether GPUs may round the operands of products of float32 to TensorFloat-32.
     """
@@ -69,6 +71,7 @@ class Settings:
         self.visible = list(self.physical)
         self.logical: dict[PhysicalDevice, list[LogicalDeviceConfiguration]] = {}
         self.memory_growth = {device: False for device in self.physical if device.device_type == "GPU"}
+        self.memory_fraction = 0.0
         self.threads = {"inter": 0, "intra": 0}
         self.tensor_float_32 = True
         self._frozen = False
@@ -96,7 +99,7 @@ class Settings:
         if len(self.logical.get(cpu, ())) > 1:
             jax.config.update("jax_num_cpu_devices", len(self.logical[cpu]))
         if self.threads["intra"]:
-            os.environ["NPROC"] = str(self.threads["intra"])  # the size of XLA's pool of threads
+            threads.choose(self.threads["intra"])
         gpus = [device for device in self.physical if device.device_type == "GPU"]
         if gpus:
             self._apply_to_gpus(jax, gpus)
@@ -110,9 +113,9 @@ class Settings:
             jax.config.update("jax_cuda_visible_devices", ",".join(map(str, used)))
         if any(self.memory_growth[gpus[index]] for index in used):
             os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-        limits = [self._memory_fraction(index, gpus[index]) for index in used]
-        if min(limits) < 1:
-            os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{min(limits):.4f}"
+        fraction = min(self._memory_fraction(index, gpus[index]) for index in used)
+        if fraction < 1:
+            os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{fraction:.4f}"
         if not self.tensor_float_32:
             jax.config.update("jax_default_matmul_precision", "highest")
         if config_state.deterministic_ops:
@@ -122,7 +125,50 @@ class Settings:
         """The part of a GPU's memory that it may take: JAX has one for all GPUs."""
         limits = [part.memory_limit for part in self.logical.get(gpu, ()) if part.memory_limit is not None]
         known = cuda_driver.gpus()
-        return sum(limits) * 2**20 / known[index].memory_bytes if limits and index < len(known) else 1.0
+        if limits and index < len(known):
+            return sum(limits) * 2**20 / known[index].memory_bytes
+        return self.memory_fraction or 1.0
+
+    # --- What a session says ----------------------------------------------------------------------------------------
+
+    def take(self, config: Any) -> None:
+        """Takes over a session's `ConfigProto`. Threads and devices belong to the process: who comes first has them.
+
+        Raises:
+          InvalidArgumentError: `visible_device_list` names a GPU that is not there.
+        """
+        if self.frozen():
+            return
+        for kind in self.threads:
+            self.threads[kind] = self.threads[kind] or max(getattr(config, f"{kind}_op_parallelism_threads"), 0)
+        cpu = self.physical[0]
+        cpus = config.device_count.get("CPU", 1)
+        if cpus > 1:
+            self.logical.setdefault(cpu, [LogicalDeviceConfiguration()] * cpus)
+        if self.memory_growth:  # there are GPUs
+            self._take_gpus(config)
+
+    def _take_gpus(self, config: Any) -> None:
+        options = config.gpu_options
+        if options.visible_device_list:
+            self._show_gpus(options.visible_device_list)
+        visible = [device for device in self.visible if device.device_type == "GPU"]
+        hidden = visible[config.device_count.get("GPU", len(visible)) :]
+        self.visible = [device for device in self.visible if device not in hidden]
+        if options.allow_growth:
+            self.memory_growth = dict.fromkeys(self.memory_growth, True)
+        self.memory_fraction = self.memory_fraction or options.per_process_gpu_memory_fraction
+
+    def _show_gpus(self, indices: str) -> None:
+        gpus = [device for device in self.physical if device.device_type == "GPU"]
+        chosen = []
+        for text in indices.split(","):
+            if not text.strip().isdecimal() or int(text) >= len(gpus):
+                raise errors.InvalidArgumentError(
+                    None, None, f"'visible_device_list' listed an invalid Device id '{text}'; GPUs: {len(gpus)}"
+                )
+            chosen.append(gpus[int(text)])
+        self.visible = [device for device in self.visible if device.device_type != "GPU"] + chosen
 
 
 def _accelerators() -> list[PhysicalDevice]:
@@ -154,3 +200,13 @@ def settings() -> Settings:
         _current = Settings()
         backend.BEFORE_FIRST_USE.append(_current.apply)
     return _current
+
+
+def take_config(config: Any) -> None:
+    """Takes over what a session's `ConfigProto` says of threads and devices, if it says anything."""
+    gpu = config.gpu_options
+    if (
+        config.intra_op_parallelism_threads or config.inter_op_parallelism_threads or config.device_count
+        or gpu.allow_growth or gpu.per_process_gpu_memory_fraction or gpu.visible_device_list
+    ):  # fmt: skip
+        settings().take(config)

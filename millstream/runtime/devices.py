@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from millstream.core import config_state, context, device, dtypes, errors
@@ -66,7 +67,8 @@ class Placer:
         if found is None:
             found = self._placed[op] = self._place(op)
             if self._log:
-                print(f"{op.name}: ({op.type}): {_LOCAL}/device:{found or 'CPU:0'}")
+                where = found or ("CPU:0" if op.definition.host else default_name())
+                print(f"{op.name}: ({op.type}): {_LOCAL}/device:{where}")
         return found
 
     def _place(self, op: Operation) -> str:
@@ -76,7 +78,7 @@ class Placer:
         kind = (wanted.device_type or "CPU").upper()
         name = f"{kind}:{wanted.device_index or 0}"
         if name == "CPU:0" and wanted.job in (None, "localhost"):
-            return "" if not backend.is_loaded() or _default_is_cpu() else name
+            return "" if default_name() == name else name
         known = jax_devices()
         if name in known and wanted.job in (None, "localhost"):
             return name
@@ -93,8 +95,16 @@ class Placer:
         raise errors.InvalidArgumentError(None, op, message)
 
 
-def _default_is_cpu() -> bool:
-    return bool(backend.jax().default_backend() == "cpu")
+def default_name() -> str:
+    """The device that operations run on which ask for none, as `CPU:0`. Asks JAX only where it may know of others."""
+    if not backend.is_loaded() and not may_have_accelerators():
+        return "CPU:0"
+    return next(iter(jax_devices()))
+
+
+def running_on(name: str) -> AbstractContextManager[Any]:
+    """Has programs run on a device, given as `CPU:0`, within a `with` block; empty: on the default device."""
+    return backend.jax().default_device(jax_devices()[name]) if name else nullcontext()
 
 
 def list_devices() -> list[DeviceAttributes]:
@@ -123,7 +133,7 @@ def device_of(tensor: Any) -> str:
         where = next(iter(value.devices()))
         name = next((name for name, item in jax_devices().items() if item == where), "CPU:0")
         return f"{_LOCAL}/device:{name}"
-    return f"{_LOCAL}/device:{next(iter(jax_devices()))}"
+    return f"{_LOCAL}/device:{default_name()}"
 
 
 def may_have_accelerators() -> bool:

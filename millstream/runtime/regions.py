@@ -15,6 +15,7 @@ from millstream.core.tensor import Tensor
 from millstream.ops import list_values
 from millstream.ops.functional_ops import is_true
 from millstream.runtime import backend, loop_bounds, region_plan
+from millstream.runtime.fusion import fused
 from millstream.runtime.interpreter import Call, Interpreter
 from millstream.runtime.state import Overlay, State
 
@@ -105,19 +106,23 @@ class _Body:
         ]
         self._folded = plan.folded
         self._calls = [Call(op, {tensor for _, tensor in self._given}, plan.fresh.get(op, ())) for op in plan.ops]
+        self._fused = fused(self._calls, (*function.outputs, *function.inputs, *plan.folded))
         self.has_checks = plan.has_checks
 
     def values(self, services: Any, values: Sequence[Any]) -> dict[Tensor, Any]:
         """The values of all tensors."""
-        interpreter = Interpreter(backend.jax().numpy, services, self._folded)
-        interpreter.values.update((tensor, values[index]) for index, tensor in self._given)
-        interpreter.run(self._calls)
-        return interpreter.values
+        return self._interpret(self._calls, services, values)
 
     def run(self, services: Any, values: Sequence[Any]) -> list[Any]:
         """The values of the outputs; None for handles."""
-        found = self.values(services, values)
+        found = self._interpret(self._fused, services, values)
         return [None if tensor.dtype is resource else found[tensor] for tensor in self._function.outputs]
+
+    def _interpret(self, calls: Sequence[Call], services: Any, values: Sequence[Any]) -> dict[Tensor, Any]:
+        interpreter = Interpreter(backend.jax().numpy, services, self._folded)
+        interpreter.values.update((tensor, values[index]) for index, tensor in self._given)
+        interpreter.run(calls)
+        return interpreter.values
 
 
 def _body_of(function: Lowered, fixed: frozenset[int]) -> _Body:

@@ -114,6 +114,10 @@ class BaseSession:
         self._target = target
         self._config = config
         self._closed = False
+        if config is not None:
+            from millstream.runtime import device_settings
+
+            device_settings.take_config(config)
         milliseconds = config.operation_timeout_in_ms if config is not None else 0
         self._timeout = milliseconds / 1000 if milliseconds > 0 else None
         self._state = State()
@@ -302,7 +306,9 @@ class Session(BaseSession):
     Args:
       target: the execution engine; only this process (`""`).
       graph: the graph; default: the default graph.
-      config: a `ConfigProto`: `allow_soft_placement`, `log_device_placement` and `device_count` count.
+      config: a `ConfigProto`. `allow_soft_placement`, `log_device_placement` and `operation_timeout_in_ms` hold for
+        this session; the numbers of threads, `device_count` and `gpu_options` hold for the process, where they come
+        before its first operation.
 
     As a context manager it is the default session and its graph the default graph; it closes at the end.
 

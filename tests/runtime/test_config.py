@@ -10,6 +10,7 @@ import pytest
 
 import millstream as tf
 from millstream.core import config_state
+from millstream.native import threads
 from millstream.runtime import backend, cuda_driver, device_settings, devices
 
 CPU = tf.config.PhysicalDevice("/physical_device:CPU:0", "CPU")
@@ -23,6 +24,8 @@ def fresh(monkeypatch, gpus):
     monkeypatch.setattr(devices, "may_have_accelerators", lambda: bool(gpus))
     monkeypatch.setattr(cuda_driver, "gpus", lambda: gpus)
     monkeypatch.setattr(device_settings, "_current", device_settings.Settings())
+    monkeypatch.setattr(threads, "_chosen", 0)
+    monkeypatch.setattr(threads, "tell_kernels", lambda: None)
 
 
 @pytest.fixture
@@ -178,7 +181,66 @@ def test_threads(cpu_only, monkeypatch):
     threading.set_intra_op_parallelism_threads(2)
     threading.set_inter_op_parallelism_threads(3)
     assert (threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()) == (2, 3)
-    assert applied(monkeypatch) == {"NPROC": "2"}
+    assert applied(monkeypatch) == {} and threads.count() == 2
+
+
+# --- What sessions say ------------------------------------------------------------------------------------------------
+
+
+def session_config(**options):
+    """Opens a session with this `ConfigProto`."""
+    v1 = tf.compat.v1
+    config = v1.ConfigProto(gpu_options=v1.GPUOptions(**options.pop("gpu", {})), **options)
+    v1.Session(graph=tf.Graph(), config=config).close()
+    return config
+
+
+def test_a_session_sets_the_threads(cpu_only, monkeypatch):
+    session_config(allow_soft_placement=True)
+    session_config(intra_op_parallelism_threads=2)
+    session_config(intra_op_parallelism_threads=4, inter_op_parallelism_threads=3)  # the first one has them
+    assert device_settings.settings().threads == {"intra": 2, "inter": 3}
+    assert applied(monkeypatch) == {} and threads.count() == 2
+
+
+def test_a_session_comes_too_late(two_gpus, monkeypatch):
+    device_settings.settings().freeze()
+    session_config(intra_op_parallelism_threads=2, device_count={"GPU": 0}, gpu={"allow_growth": True})
+    assert applied(monkeypatch) == {} and threads.count() == threads.available()
+
+
+def test_a_session_sets_the_number_of_cpus(cpu_only, monkeypatch):
+    session_config(device_count={"CPU": 3})
+    assert applied(monkeypatch) == {"jax_num_cpu_devices": 3}
+
+
+def test_a_session_limits_gpus(two_gpus, monkeypatch):
+    config = session_config(gpu={"allow_growth": True, "per_process_gpu_memory_fraction": 0.5})
+    assert not config.device_count  # asking has not changed it
+    assert applied(monkeypatch) == {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5000",
+    }
+
+
+@pytest.mark.parametrize("hidden", [{"device_count": {"GPU": 0}}, {"gpu": {"visible_device_list": "1"}}])
+def test_a_session_hides_gpus(two_gpus, monkeypatch, hidden):
+    session_config(**hidden)
+    expected = {"jax_platforms": "cpu"} if "device_count" in hidden else {"jax_cuda_visible_devices": "1"}
+    assert applied(monkeypatch) == expected
+
+
+def test_a_session_asks_for_a_gpu_that_is_not_there(two_gpus):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="'visible_device_list' listed an invalid Device id '2'"):
+        session_config(gpu={"visible_device_list": "0,2"})
+
+
+def test_options_of_gpus_mean_nothing_without_them(cpu_only, monkeypatch):
+    session_config(device_count={"GPU": 1}, gpu={"allow_growth": True, "visible_device_list": "7"})
+    assert applied(monkeypatch) == {}
+
+
+# --- What is known of devices -----------------------------------------------------------------------------------------
 
 
 def test_memory_info(cpu_only):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+
 import pytest
 
 import millstream.v1 as tf
@@ -82,3 +87,66 @@ def test_a_placer_decides_once():
     x = tf.constant(1.0)
     placer = devices.Placer(soft=False, log_placement=False)
     assert placer(x.op) == placer(x.op) == ""
+
+
+# --- Several devices --------------------------------------------------------------------------------------------------
+
+_TWO_DEVICES = """
+import numpy as np
+import millstream.v1 as tf
+
+ONES = np.ones((200, 200), np.float32)
+config = tf.ConfigProto(device_count={"CPU": 2}, log_device_placement=True)
+
+def where(session, variable):
+    (device,) = session._state.values["", variable.op.name].devices()
+    return device.id
+"""
+
+
+def run_with_two(program):
+    """Runs a program where there are two devices, as there are with a GPU; gives what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", _TWO_DEVICES + textwrap.dedent(program)],
+        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_programs_run_where_they_are_placed():
+    """Values, and variables, go from one device to another as they are needed."""
+    logged = run_with_two("""
+        with tf.device("/cpu:1"):
+            v = tf.Variable(ONES, name="v")
+            product = tf.matmul(v, v, name="product")
+            add = v.assign_add(ONES)
+        with tf.device("/cpu:0"):
+            w = tf.Variable(ONES, name="w")
+            total = w.assign_add(tf.sqrt(product))
+        with tf.Session(config=config) as session:
+            names = [device.name for device in session.list_devices()]
+            assert names == [f"/job:localhost/replica:0/task:0/device:CPU:{index}" for index in range(2)]
+            session.run(tf.global_variables_initializer())
+            for step in range(1, 4):
+                found = session.run(total)
+                session.run(add.op)
+                assert (where(session, v), where(session, w)) == (1, 0)
+            assert np.allclose(found, 1 + np.sqrt(200.0) * (1 + 2 + 3))
+    """)
+    log = [f"product: (MatMul): {CPU[:-1]}1", f"v: (VariableV2): {CPU[:-1]}1", f"Sqrt: (Sqrt): {CPU}"]
+    assert set(log) <= set(logged.splitlines())
+
+
+def test_eager_operations_run_where_they_are_placed():
+    run_with_two("""
+        tf.enable_eager_execution(config)
+        with tf.device("/cpu:1"):
+            x = tf.matmul(ONES, ONES)
+            function = tf.function(lambda x: x * 2.0)
+        assert x.device == "/job:localhost/replica:0/task:0/device:CPU:1"
+        with tf.device("/cpu:0"):
+            y = x + x
+        assert y.device == "/job:localhost/replica:0/task:0/device:CPU:0"
+        assert (y.numpy() == 400.0).all() and (function(x).numpy() == 400.0).all()
+    """)
