@@ -270,7 +270,8 @@ def write_graph(graph_or_graph_def: Any, logdir: str, name: str, as_text: bool =
       The file's path.
     """
     import os
-    import secrets
+
+    from millstream.io.atomic_files import write_file
 
     message = graph_or_graph_def.as_graph_def() if isinstance(graph_or_graph_def, Graph) else graph_or_graph_def
     if as_text:
@@ -281,15 +282,5 @@ def write_graph(graph_or_graph_def: Any, logdir: str, name: str, as_text: bool =
         content = message.SerializeToString(deterministic=True)
     os.makedirs(logdir, exist_ok=True)
     path = os.path.join(logdir, name)
-    temporary = f"{path}.{secrets.token_hex(8)}"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+    write_file(path, content)
     return path

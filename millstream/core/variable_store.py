@@ -88,8 +88,7 @@ class VariableStore:
         aggregation: Any = None,
     ) -> Any:
         """The getter without custom getters, which custom getters call."""
-        if partitioner is not None and not (isinstance(shape, Sequence) and not shape):
-            _refuse_partitioner(partitioner, name)
+        check_partitioner(partitioner, name, shape)
         from_value = initializer is not None and not callable(initializer)
         if from_value and shape is not None:
             raise ValueError("If initializer is a constant, do not specify shape.")
@@ -153,7 +152,15 @@ def _accepts(function: Callable[..., Any], argument: str) -> bool:
     return argument in parameters or any(item.kind is item.VAR_KEYWORD for item in parameters.values())
 
 
-def _refuse_partitioner(partitioner: Any, name: str) -> None:
+def check_partitioner(partitioner: Any, name: str | None, shape: Any) -> None:
+    """Refuses to partition a variable; a scalar has but one part.
+
+    Raises:
+      ValueError: the partitioner is no function.
+      NotImplementedError: it is one.
+    """
+    if partitioner is None or (isinstance(shape, Sequence) and not shape):
+        return
     if not callable(partitioner):
         raise ValueError(f"Partitioner must be callable, but received: {partitioner}")
     raise NotImplementedError(

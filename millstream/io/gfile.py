@@ -31,7 +31,7 @@ _MODES = ("r", "w", "a", "r+", "w+", "a+")
 
 
 @contextmanager
-def _reporting(path: Path) -> Iterator[None]:
+def reporting(path: Path) -> Iterator[None]:
     """Turns what the operating system reports into TensorFlow's errors."""
     try:
         yield
@@ -40,7 +40,7 @@ def _reporting(path: Path) -> Iterator[None]:
         raise kind(None, None, f"{path}; {error.strerror or error}") from None
 
 
-def _local(path: Path) -> str:
+def local_path(path: Path) -> str:
     """The path on the local file system.
 
     Raises:
@@ -96,8 +96,8 @@ class GFile:
 
     def _open(self) -> BinaryIO:
         if self._file is None:
-            with _reporting(self._name):
-                self._file = open(_local(self._name), self._mode.replace("b", "") + "b")  # noqa: SIM115
+            with reporting(self._name):
+                self._file = open(local_path(self._name), self._mode.replace("b", "") + "b")  # noqa: SIM115
         return self._file
 
     def _readable(self) -> BinaryIO:
@@ -117,13 +117,13 @@ class GFile:
     def read(self, n: int = -1) -> Any:
         """The next `n` bytes, or all that is left; decoded in text modes."""
         file = self._readable()
-        with _reporting(self._name):
+        with reporting(self._name):
             return self._as_text(file.read(n))
 
     def readline(self) -> Any:
         """The next line with its end; empty at the end of the file."""
         file = self._readable()
-        with _reporting(self._name):
+        with reporting(self._name):
             return self._as_text(file.readline())
 
     def readlines(self) -> list[Any]:
@@ -135,7 +135,7 @@ class GFile:
         if self._mode[0] == "r" and "+" not in self._mode:
             raise errors.PermissionDeniedError(None, None, "File isn't open for writing")
         content = file_content.encode("utf-8") if isinstance(file_content, str) else file_content
-        with _reporting(self._name):
+        with reporting(self._name):
             self._open().write(content)
 
     def seek(self, offset: int | None = None, whence: int = 0, position: int | None = None) -> None:
@@ -149,7 +149,7 @@ class GFile:
         if whence not in (0, 1, 2):
             message = f"Invalid whence argument: {whence}. Valid values are 0, 1, or 2."
             raise errors.InvalidArgumentError(None, None, message)
-        with _reporting(self._name):
+        with reporting(self._name):
             self._open().seek(offset, whence)
 
     def tell(self) -> int:
@@ -163,7 +163,7 @@ class GFile:
     def flush(self) -> None:
         """Makes what was written visible to others."""
         if self._file is not None:
-            with _reporting(self._name):
+            with reporting(self._name):
                 self._file.flush()
 
     def close(self) -> None:
@@ -171,7 +171,7 @@ class GFile:
         if self._file is None and self._mode[0] != "r":
             self._open()
         if self._file is not None:
-            with _reporting(self._name):
+            with reporting(self._name):
                 self._file.close()
             self._file = None
 
@@ -211,12 +211,12 @@ class FileStatistics(NamedTuple):
 
 def exists(path: Path) -> bool:
     """Whether there is a file or folder."""
-    return os.path.exists(_local(path))
+    return os.path.exists(local_path(path))
 
 
 def isdir(path: Path) -> bool:
     """Whether there is a folder."""
-    return os.path.isdir(_local(path))
+    return os.path.isdir(local_path(path))
 
 
 def stat(path: Path) -> FileStatistics:
@@ -225,9 +225,9 @@ def stat(path: Path) -> FileStatistics:
     Raises:
       NotFoundError: it is not there.
     """
-    with _reporting(path):
-        found = os.stat(_local(path))
-    return FileStatistics(found.st_size, found.st_mtime_ns, os.path.isdir(_local(path)))
+    with reporting(path):
+        found = os.stat(local_path(path))
+    return FileStatistics(found.st_size, found.st_mtime_ns, os.path.isdir(local_path(path)))
 
 
 def remove(path: Path) -> None:
@@ -237,8 +237,8 @@ def remove(path: Path) -> None:
       NotFoundError: it is not there.
       FailedPreconditionError: it is a folder.
     """
-    with _reporting(path):
-        os.remove(_local(path))
+    with reporting(path):
+        os.remove(local_path(path))
 
 
 def rmtree(path: Path) -> None:
@@ -251,8 +251,8 @@ def rmtree(path: Path) -> None:
         raise errors.NotFoundError(None, None, f"{path} not found")
     import shutil
 
-    with _reporting(path):
-        shutil.rmtree(_local(path))
+    with reporting(path):
+        shutil.rmtree(local_path(path))
 
 
 def mkdir(path: Path) -> None:
@@ -262,14 +262,14 @@ def mkdir(path: Path) -> None:
       NotFoundError: the folder above it is not there.
     """
     if not isdir(path):
-        with _reporting(path):
-            os.mkdir(_local(path))
+        with reporting(path):
+            os.mkdir(local_path(path))
 
 
 def makedirs(path: Path) -> None:
     """Makes a folder and those above it, as far as they are not there."""
-    with _reporting(path):
-        os.makedirs(_local(path), exist_ok=True)
+    with reporting(path):
+        os.makedirs(local_path(path), exist_ok=True)
 
 
 def listdir(path: Path) -> list[str]:
@@ -280,8 +280,8 @@ def listdir(path: Path) -> list[str]:
     """
     if not isdir(path):
         raise errors.NotFoundError(None, None, f"Could not find directory {path}")
-    with _reporting(path):
-        return os.listdir(_local(path))
+    with reporting(path):
+        return os.listdir(local_path(path))
 
 
 def copy(src: Path, dst: Path, overwrite: bool = False) -> None:
@@ -295,8 +295,8 @@ def copy(src: Path, dst: Path, overwrite: bool = False) -> None:
     import shutil
 
     _refuse_existing(dst, overwrite)
-    with _reporting(dst):
-        shutil.copyfile(_local(src), _local(dst))
+    with reporting(dst):
+        shutil.copyfile(local_path(src), local_path(dst))
 
 
 def rename(src: Path, dst: Path, overwrite: bool = False) -> None:
@@ -307,8 +307,8 @@ def rename(src: Path, dst: Path, overwrite: bool = False) -> None:
       AlreadyExistsError: `dst` is, and `overwrite` is False.
     """
     _refuse_existing(dst, overwrite)
-    with _reporting(src):
-        os.replace(_local(src), _local(dst))
+    with reporting(src):
+        os.replace(local_path(src), local_path(dst))
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
@@ -322,7 +322,7 @@ def glob(pattern: Path | Iterable[Path]) -> list[str]:
     `*` and `?` stand for characters of one name, `[ab]` for one of these; names that begin with a dot match too.
     """
     patterns = [pattern] if isinstance(pattern, str | bytes | os.PathLike) else list(pattern)
-    return [path for item in patterns for path in sorted(_matching(_local(item)))]
+    return [path for item in patterns for path in sorted(_matching(local_path(item)))]
 
 
 def _matching(pattern: str) -> Iterator[str]:
