@@ -9,9 +9,9 @@ from importlib import import_module
 from types import ModuleType
 
 from millstream.compat.private_modules import SOURCES
+from millstream.core.versions import COMPILER_VERSION, VERSIONS
 from millstream.public import available, names
 from millstream.public.missing import lookup, unknown
-from millstream.public.versions import COMPILER_VERSION, VERSIONS
 
 _ABSENT = object()
 RAW_OPS = "raw_ops"

@@ -33,7 +33,7 @@ PYTHON = {
     "framework.meta_graph": "tf.train",
     "framework.ops": "tf millstream.core.graph millstream.core.convert millstream.core.conversion",
     "framework.random_seed": "tf tf.random",
-    "framework.smart_cond": "millstream.compat.utilities",
+    "framework.smart_cond": "millstream.ops.smart_cond",
     "framework.sparse_tensor": "tf tf.sparse",
     "framework.tensor_shape": "tf tf.compat millstream.core.shapes",
     "framework.tensor_spec": "tf",

@@ -6,6 +6,7 @@ from typing import Any
 
 from millstream.core.dtypes import float32
 from millstream.core.export import export
+from millstream.keras.serialization import as_data, from_data
 from millstream.ops import init_ops
 from millstream.ops.init_ops import Initializer
 
@@ -74,7 +75,7 @@ _BY_NAME: dict[str, Any] = {
 @export(v1=["keras.initializers.serialize"])
 def serialize(initializer: Initializer) -> dict[str, Any]:
     """An initialiser as plain data: `{"class_name": …, "config": …}`."""
-    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+    return as_data(initializer)
 
 
 @export(v1=["keras.initializers.deserialize"])
@@ -88,13 +89,7 @@ def deserialize(config: dict[str, Any] | str, custom_objects: dict[str, Any] | N
     Raises:
       ValueError: the name is not known.
     """
-    name = config if isinstance(config, str) else config["class_name"]
-    found = (custom_objects or {}).get(name) or _BY_NAME.get(name)
-    if found is None:
-        raise ValueError(f"Unknown initializer:{name}")
-    if isinstance(config, str):
-        return found()
-    return found.from_config(config["config"]) if hasattr(found, "from_config") else found(**config["config"])
+    return from_data(config, _BY_NAME, custom_objects, "initializer")
 
 
 @export(v1=["keras.initializers.get"])

@@ -5,6 +5,7 @@ from typing import Any
 
 from millstream.core.export import export, export_value
 from millstream.core.tensor import Tensor
+from millstream.keras.serialization import as_data, from_data
 from millstream.ops.constant_op import constant
 from millstream.ops.elementwise_ops import abs as abs_of
 from millstream.ops.elementwise_ops import square
@@ -92,3 +93,44 @@ export_value(__name__, "l2", v1=["keras.regularizers.l2"])
 def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
     """A regulariser that gives `l1 * sum(abs(x)) + l2 * sum(x ** 2)`."""
     return L1L2(l1=l1, l2=l2)
+
+
+_BY_NAME: dict[str, Any] = {"L1L2": L1L2, "Regularizer": Regularizer, "l1": l1, "l2": l2, "l1_l2": l1_l2}
+
+
+@export(v1=["keras.regularizers.serialize"])
+def serialize(regularizer: Any) -> Any:
+    """A regulariser as plain data: `{"class_name": …, "config": …}`."""
+    return as_data(regularizer)
+
+
+@export(v1=["keras.regularizers.deserialize"])
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The regulariser that `serialize` wrote.
+
+    Args:
+      config: what `serialize` gave.
+      custom_objects: further classes by name.
+
+    Raises:
+      ValueError: the name is not known.
+    """
+    return from_data(config, _BY_NAME, custom_objects, "regularizer")
+
+
+@export(v1=["keras.regularizers.get"])
+def get(identifier: Any) -> Any:
+    """The regulariser that a name, a configuration or a function stands for; None stays None.
+
+    Raises:
+      ValueError: the identifier is not understood.
+
+    Example:
+      >>> tf.keras.regularizers.get("l2").get_config()
+      {'l1': 0.0, 'l2': 0.01}
+    """
+    if isinstance(identifier, (str, dict)):
+        return deserialize(identifier)
+    if identifier is None or callable(identifier):
+        return identifier
+    raise ValueError(f"Could not interpret regularizer identifier: {identifier}")

@@ -3,9 +3,6 @@ from __future__ import annotations
 
 import logging
 
-import pytest
-
-import millstream.v1 as tf
 from millstream.compat import utilities
 
 
@@ -39,18 +36,3 @@ def test_lazy_loader():
     home: dict[str, object] = {}
     lazy = utilities.LazyLoader("j", home, "json")
     assert lazy.dumps([1]) == "[1]" and home["j"].__name__ == "json"
-
-
-def test_smart_cond_on_python_values():
-    assert utilities.smart_cond(True, lambda: "a", lambda: "b") == "a"
-    assert utilities.smart_cond(0, lambda: "a", lambda: "b") == "b"
-    with pytest.raises(TypeError, match="received: 'yes'"):
-        utilities.smart_cond("yes", lambda: "a", lambda: "b")
-    with pytest.raises(TypeError, match="needs a function"):
-        utilities.smart_cond(True, None, None)
-
-
-def test_smart_cond_on_a_known_tensor():
-    with tf.Graph().as_default():
-        assert utilities.smart_cond(tf.constant(True), lambda: "a", lambda: "b") == "a"
-        assert utilities.smart_constant_value(tf.placeholder(tf.bool, [])) is None
