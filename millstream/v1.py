@@ -4,7 +4,7 @@
 """
 import typing as _typing
 
-from millstream.public.versions import VERSION_1 as __version__  # noqa: F401 - programs ask which TensorFlow this is
+from millstream.core.versions import VERSION_1 as __version__  # noqa: F401 - programs ask which TensorFlow this is
 
 if _typing.TYPE_CHECKING:
     from millstream._api.v1 import *  # noqa: F403

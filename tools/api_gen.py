@@ -120,7 +120,7 @@ def generated_names(version: int) -> Iterator[tuple[str, Source]]:
     for name, message in proto.public_names(version).items():
         yield name, Source(proto.__name__, message.rpartition(".")[2])
     for op_type in importlib.import_module(f"{PACKAGE}.core.opdef").REGISTRY:
-        if names.kind(version, f"raw_ops.{op_type}"):
+        if op_type[0] != "_" and names.kind(version, f"raw_ops.{op_type}"):
             yield f"raw_ops.{op_type}", Source(f"{PACKAGE}.public.raw_ops", op_type)
 
 

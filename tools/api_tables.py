@@ -16,8 +16,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from millstream.core.versions import VERSIONS  # noqa: E402
 from millstream.public import available, names  # noqa: E402 - found by the line above
-from millstream.public.versions import VERSIONS  # noqa: E402
 
 IMPORTS = {1: "import millstream.v1 as tf", 2: "import millstream as tf"}
 

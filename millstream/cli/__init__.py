@@ -1,4 +1,4 @@
-"""The `millstream` command: runs TensorFlow programs unmodified, and says what they would miss."""
+"""The `millstream` command: runs TensorFlow programs unmodified, says what they would miss and what they run on."""
 from __future__ import annotations
 
 import argparse
@@ -10,6 +10,7 @@ EPILOG = """examples:
   millstream run train.py --steps 1000    runs a program that says `import tensorflow as tf`
   millstream run -v -m package.train      a module, and says for which TensorFlow it was written
   millstream check train.py               lists the tf.* names that it uses and those that are missing
+  millstream info                         versions, devices, native kernels
 """
 
 
@@ -20,6 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from millstream.cli.check import check
 
         return check(arguments.programs, arguments.api, arguments.lacking)
+    if arguments.command == "info":
+        from millstream.cli.info import info
+
+        return info(arguments.json)
     from millstream.cli.run import run
 
     return run(arguments.program, arguments.arguments, arguments.api, arguments.module, arguments.verbose)
@@ -30,9 +35,10 @@ def parser() -> argparse.ArgumentParser:
         "millstream", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"millstream {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,check}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{run,check,info}")
     _add_run(commands.add_parser("run", help="run a TensorFlow program unmodified"))
     _add_check(commands.add_parser("check", help="list the tf.* names that programs use and those missing"))
+    _add_info(commands.add_parser("info", help="show versions, devices and whether there are native kernels"))
     return top
 
 
@@ -55,6 +61,14 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     _add_api(command)
     command.add_argument("--lacking", action="store_true", help="list only the names that are lacking")
     command.add_argument("programs", nargs="+", metavar="program", help="a Python file")
+
+
+def _add_info(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Shows the versions of Millstream and of what it stands on, the devices, whether convolutions and their like "
+        "run on native kernels (and if not, why), and where compiled programs are kept."
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_api(command: argparse.ArgumentParser) -> None:

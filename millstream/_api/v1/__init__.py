@@ -23,6 +23,7 @@ if _typing.TYPE_CHECKING:
     from millstream._api.v1 import initializers as initializers
     from millstream._api.v1 import io as io
     from millstream._api.v1 import keras as keras
+    from millstream._api.v1 import layers as layers
     from millstream._api.v1 import linalg as linalg
     from millstream._api.v1 import logging as logging
     from millstream._api.v1 import losses as losses
@@ -150,6 +151,14 @@ if _typing.TYPE_CHECKING:
     from millstream.core.variable_settings import VariableAggregation as VariableAggregation
     from millstream.core.variable_settings import VariableSynchronization as VariableSynchronization
     from millstream.core.variables import VariableV1 as Variable
+    from millstream.core.versions import COMPILER_VERSION as COMPILER_VERSION
+    from millstream.core.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
+    from millstream.core.versions import GIT_VERSION_1 as GIT_VERSION
+    from millstream.core.versions import GRAPH_DEF_VERSION_1 as GRAPH_DEF_VERSION
+    from millstream.core.versions import GRAPH_DEF_VERSION_MIN_CONSUMER as GRAPH_DEF_VERSION_MIN_CONSUMER
+    from millstream.core.versions import GRAPH_DEF_VERSION_MIN_PRODUCER as GRAPH_DEF_VERSION_MIN_PRODUCER
+    from millstream.core.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
+    from millstream.core.versions import VERSION_1 as VERSION
     from millstream.io.proto import AttrValue as AttrValue
     from millstream.io.proto import ConfigProto as ConfigProto
     from millstream.io.proto import Event as Event
@@ -381,6 +390,8 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.partitioned_variables import fixed_size_partitioner as fixed_size_partitioner
     from millstream.ops.partitioned_variables import min_max_variable_partitioner as min_max_variable_partitioner
     from millstream.ops.partitioned_variables import variable_axis_size_partitioner as variable_axis_size_partitioner
+    from millstream.ops.patch_ops import extract_image_patches as extract_image_patches
+    from millstream.ops.patch_ops import extract_volume_patches as extract_volume_patches
     from millstream.ops.py_function_ops import py_function as py_function
     from millstream.ops.quantize_ops import dequantize as dequantize
     from millstream.ops.quantize_ops import quantize as quantize
@@ -520,16 +531,7 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.variable_ops import local_variables_initializer as local_variables_initializer
     from millstream.ops.variable_ops import report_uninitialized_variables as report_uninitialized_variables
     from millstream.ops.variable_ops import variables_initializer as variables_initializer
-    from millstream.ops.volume_patch_ops import extract_volume_patches as extract_volume_patches
     from millstream.ops.while_loop import while_loop as while_loop
-    from millstream.public.versions import COMPILER_VERSION as COMPILER_VERSION
-    from millstream.public.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
-    from millstream.public.versions import GIT_VERSION_1 as GIT_VERSION
-    from millstream.public.versions import GRAPH_DEF_VERSION_1 as GRAPH_DEF_VERSION
-    from millstream.public.versions import GRAPH_DEF_VERSION_MIN_CONSUMER as GRAPH_DEF_VERSION_MIN_CONSUMER
-    from millstream.public.versions import GRAPH_DEF_VERSION_MIN_PRODUCER as GRAPH_DEF_VERSION_MIN_PRODUCER
-    from millstream.public.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
-    from millstream.public.versions import VERSION_1 as VERSION
     from millstream.runtime.behavior import disable_eager_execution as disable_eager_execution
     from millstream.runtime.behavior import disable_v2_behavior as disable_v2_behavior
     from millstream.runtime.behavior import enable_eager_execution as enable_eager_execution
@@ -542,19 +544,19 @@ else:
         "AggregationMethod": "millstream.core.gradients:AggregationMethod",
         "Assert": "millstream.ops.control_flow_ops:Assert",
         "AttrValue": "millstream.io.proto:AttrValue",
-        "COMPILER_VERSION": "millstream.public.versions:COMPILER_VERSION",
-        "CXX11_ABI_FLAG": "millstream.public.versions:CXX11_ABI_FLAG",
+        "COMPILER_VERSION": "millstream.core.versions:COMPILER_VERSION",
+        "CXX11_ABI_FLAG": "millstream.core.versions:CXX11_ABI_FLAG",
         "ConfigProto": "millstream.io.proto:ConfigProto",
         "DType": "millstream.core.dtypes:DType",
         "DeviceSpec": "millstream.core.device:DeviceSpec",
         "Dimension": "millstream.core.shapes:Dimension",
         "Event": "millstream.io.proto:Event",
         "FIFOQueue": "millstream.ops.queues:FIFOQueue",
-        "GIT_VERSION": "millstream.public.versions:GIT_VERSION_1",
+        "GIT_VERSION": "millstream.core.versions:GIT_VERSION_1",
         "GPUOptions": "millstream.io.proto:GPUOptions",
-        "GRAPH_DEF_VERSION": "millstream.public.versions:GRAPH_DEF_VERSION_1",
-        "GRAPH_DEF_VERSION_MIN_CONSUMER": "millstream.public.versions:GRAPH_DEF_VERSION_MIN_CONSUMER",
-        "GRAPH_DEF_VERSION_MIN_PRODUCER": "millstream.public.versions:GRAPH_DEF_VERSION_MIN_PRODUCER",
+        "GRAPH_DEF_VERSION": "millstream.core.versions:GRAPH_DEF_VERSION_1",
+        "GRAPH_DEF_VERSION_MIN_CONSUMER": "millstream.core.versions:GRAPH_DEF_VERSION_MIN_CONSUMER",
+        "GRAPH_DEF_VERSION_MIN_PRODUCER": "millstream.core.versions:GRAPH_DEF_VERSION_MIN_PRODUCER",
         "GradientTape": "millstream.core.gradient_tape:GradientTape",
         "Graph": "millstream.core.graph:Graph",
         "GraphDef": "millstream.io.proto:GraphDef",
@@ -565,7 +567,7 @@ else:
         "IndexedSlicesSpec": "millstream.core.composite_specs:IndexedSlicesSpec",
         "InteractiveSession": "millstream.runtime.session:InteractiveSession",
         "LogMessage": "millstream.io.proto:LogMessage",
-        "MONOLITHIC_BUILD": "millstream.public.versions:MONOLITHIC_BUILD",
+        "MONOLITHIC_BUILD": "millstream.core.versions:MONOLITHIC_BUILD",
         "MetaGraphDef": "millstream.io.proto:MetaGraphDef",
         "Module": "millstream.core.module:Module",
         "NameAttrList": "millstream.io.proto:NameAttrList",
@@ -597,7 +599,7 @@ else:
         "TensorSpec": "millstream.core.tensor_spec:TensorSpec",
         "TypeSpec": "millstream.core.type_spec:TypeSpec",
         "UnconnectedGradients": "millstream.core.gradients:UnconnectedGradients",
-        "VERSION": "millstream.public.versions:VERSION_1",
+        "VERSION": "millstream.core.versions:VERSION_1",
         "Variable": "millstream.core.variables:VariableV1",
         "VariableAggregation": "millstream.core.variable_settings:VariableAggregation",
         "VariableScope": "millstream.core.variable_scope:VariableScope",
@@ -739,7 +741,8 @@ else:
         "expand_dims": "millstream.ops.reshape_ops:expand_dims",
         "experimental": "millstream._api.v1.experimental",
         "expm1": "millstream.ops.elementwise_ops:expm1",
-        "extract_volume_patches": "millstream.ops.volume_patch_ops:extract_volume_patches",
+        "extract_image_patches": "millstream.ops.patch_ops:extract_image_patches",
+        "extract_volume_patches": "millstream.ops.patch_ops:extract_volume_patches",
         "eye": "millstream.ops.fill_ops:eye",
         "fake_quant_with_min_max_args": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_args",
         "fake_quant_with_min_max_args_gradient": "millstream.ops.fake_quant_ops:fake_quant_with_min_max_args_gradient",
@@ -822,6 +825,7 @@ else:
         "is_tensor": "millstream.ops.rank_check_ops:is_tensor",
         "is_variable_initialized": "millstream.ops.state_ops:is_variable_initialized",
         "keras": "millstream._api.v1.keras",
+        "layers": "millstream._api.v1.layers",
         "lbeta": "millstream.ops.special_math_ops:lbeta",
         "less": "millstream.ops.comparison_ops:less",
         "less_equal": "millstream.ops.comparison_ops:less_equal",
@@ -1272,6 +1276,7 @@ __all__ = [
     "expand_dims",
     "experimental",
     "expm1",
+    "extract_image_patches",
     "extract_volume_patches",
     "eye",
     "fake_quant_with_min_max_args",
@@ -1355,6 +1360,7 @@ __all__ = [
     "is_tensor",
     "is_variable_initialized",
     "keras",
+    "layers",
     "lbeta",
     "less",
     "less_equal",

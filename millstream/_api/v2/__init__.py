@@ -221,6 +221,7 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.pad_ops import reverse_sequence_v2 as reverse_sequence
     from millstream.ops.pad_ops import roll as roll
     from millstream.ops.pad_ops import tile as tile
+    from millstream.ops.patch_ops import extract_volume_patches as extract_volume_patches
     from millstream.ops.py_function_ops import py_function_v2 as py_function
     from millstream.ops.rank_check_ops import assert_rank_v2 as assert_rank
     from millstream.ops.rank_check_ops import is_tensor as is_tensor
@@ -268,7 +269,6 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.stateless_random import random_index_shuffle as random_index_shuffle
     from millstream.ops.string_ops import as_string as as_string
     from millstream.ops.time_ops import timestamp as timestamp
-    from millstream.ops.volume_patch_ops import extract_volume_patches as extract_volume_patches
     from millstream.ops.while_loop import while_loop_v2 as while_loop
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
@@ -363,7 +363,7 @@ else:
         "exp": "millstream.ops.elementwise_ops:exp",
         "expand_dims": "millstream.ops.reshape_ops:expand_dims_v2",
         "experimental": "millstream._api.v2.experimental",
-        "extract_volume_patches": "millstream.ops.volume_patch_ops:extract_volume_patches",
+        "extract_volume_patches": "millstream.ops.patch_ops:extract_volume_patches",
         "eye": "millstream.ops.fill_ops:eye",
         "fill": "millstream.ops.fill_ops:fill_v2",
         "fingerprint": "millstream.ops.fingerprint_ops:fingerprint",

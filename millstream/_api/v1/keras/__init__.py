@@ -6,18 +6,24 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v1.keras import activations as activations
     from millstream._api.v1.keras import backend as backend
+    from millstream._api.v1.keras import constraints as constraints
     from millstream._api.v1.keras import initializers as initializers
     from millstream._api.v1.keras import regularizers as regularizers
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "activations": "millstream._api.v1.keras.activations",
         "backend": "millstream._api.v1.keras.backend",
+        "constraints": "millstream._api.v1.keras.constraints",
         "initializers": "millstream._api.v1.keras.initializers",
         "regularizers": "millstream._api.v1.keras.regularizers",
     })
 
 __all__ = [
+    "activations",
     "backend",
+    "constraints",
     "initializers",
     "regularizers",
 ]

@@ -32,6 +32,8 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.conv_ops import conv2d_backprop_filter as conv2d_backprop_filter
     from millstream.ops.conv_ops import conv2d_backprop_input as conv2d_backprop_input
     from millstream.ops.conv_ops import conv3d as conv3d
+    from millstream.ops.conv_ops import conv3d_backprop_filter as conv3d_backprop_filter
+    from millstream.ops.conv_ops import conv3d_backprop_filter as conv3d_backprop_filter_v2
     from millstream.ops.convolution import atrous_conv2d as atrous_conv2d
     from millstream.ops.convolution import atrous_conv2d_transpose as atrous_conv2d_transpose
     from millstream.ops.convolution import conv1d as conv1d
@@ -125,6 +127,8 @@ else:
         "conv2d_backprop_input": "millstream.ops.conv_ops:conv2d_backprop_input",
         "conv2d_transpose": "millstream.ops.convolution:conv2d_transpose",
         "conv3d": "millstream.ops.conv_ops:conv3d",
+        "conv3d_backprop_filter": "millstream.ops.conv_ops:conv3d_backprop_filter",
+        "conv3d_backprop_filter_v2": "millstream.ops.conv_ops:conv3d_backprop_filter",
         "conv3d_transpose": "millstream.ops.convolution:conv3d_transpose",
         "conv_transpose": "millstream.ops.convolution:conv_transpose",
         "convolution": "millstream.ops.convolution:convolution",
@@ -224,6 +228,8 @@ __all__ = [
     "conv2d_backprop_input",
     "conv2d_transpose",
     "conv3d",
+    "conv3d_backprop_filter",
+    "conv3d_backprop_filter_v2",
     "conv3d_transpose",
     "conv_transpose",
     "convolution",

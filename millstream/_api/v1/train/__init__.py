@@ -26,6 +26,19 @@ if _typing.TYPE_CHECKING:
     from millstream.train.accumulating_optimizers import FtrlOptimizer as FtrlOptimizer
     from millstream.train.accumulating_optimizers import ProximalAdagradOptimizer as ProximalAdagradOptimizer
     from millstream.train.accumulating_optimizers import ProximalGradientDescentOptimizer as ProximalGradientDescentOptimizer
+    from millstream.train.checkpoint_management import checkpoint_exists as checkpoint_exists
+    from millstream.train.checkpoint_management import checkpoints_iterator as checkpoints_iterator
+    from millstream.train.checkpoint_management import generate_checkpoint_state_proto as generate_checkpoint_state_proto
+    from millstream.train.checkpoint_management import get_checkpoint_mtimes as get_checkpoint_mtimes
+    from millstream.train.checkpoint_management import get_checkpoint_state as get_checkpoint_state
+    from millstream.train.checkpoint_management import latest_checkpoint as latest_checkpoint
+    from millstream.train.checkpoint_management import remove_checkpoint as remove_checkpoint
+    from millstream.train.checkpoint_management import update_checkpoint_state as update_checkpoint_state
+    from millstream.train.checkpoint_utils import NewCheckpointReader as NewCheckpointReader
+    from millstream.train.checkpoint_utils import init_from_checkpoint as init_from_checkpoint
+    from millstream.train.checkpoint_utils import list_variables as list_variables
+    from millstream.train.checkpoint_utils import load_checkpoint as load_checkpoint
+    from millstream.train.checkpoint_utils import load_variable as load_variable
     from millstream.train.coordinator import Coordinator as Coordinator
     from millstream.train.coordinator import LooperThread as LooperThread
     from millstream.train.learning_rate_decay import cosine_decay as cosine_decay
@@ -38,6 +51,7 @@ if _typing.TYPE_CHECKING:
     from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant
     from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant_decay
     from millstream.train.learning_rate_decay import polynomial_decay as polynomial_decay
+    from millstream.train.meta_graph import export_meta_graph as export_meta_graph
     from millstream.train.moving_averages import ExponentialMovingAverage as ExponentialMovingAverage
     from millstream.train.optimizer import Optimizer as Optimizer
     from millstream.train.optimizers import AdadeltaOptimizer as AdadeltaOptimizer
@@ -48,6 +62,7 @@ if _typing.TYPE_CHECKING:
     from millstream.train.queue_runner import QueueRunner as QueueRunner
     from millstream.train.queue_runner import add_queue_runner as add_queue_runner
     from millstream.train.queue_runner import start_queue_runners as start_queue_runners
+    from millstream.train.saver import Saver as Saver
     from millstream.train.training_util import assert_global_step as assert_global_step
     from millstream.train.training_util import create_global_step as create_global_step
     from millstream.train.training_util import get_global_step as get_global_step
@@ -75,32 +90,47 @@ else:
         "JobDef": "millstream.io.proto:JobDef",
         "LooperThread": "millstream.train.coordinator:LooperThread",
         "MomentumOptimizer": "millstream.train.optimizers:MomentumOptimizer",
+        "NewCheckpointReader": "millstream.train.checkpoint_utils:NewCheckpointReader",
         "Optimizer": "millstream.train.optimizer:Optimizer",
         "ProximalAdagradOptimizer": "millstream.train.accumulating_optimizers:ProximalAdagradOptimizer",
         "ProximalGradientDescentOptimizer": "millstream.train.accumulating_optimizers:ProximalGradientDescentOptimizer",
         "QueueRunner": "millstream.train.queue_runner:QueueRunner",
         "RMSPropOptimizer": "millstream.train.optimizers:RMSPropOptimizer",
+        "Saver": "millstream.train.saver:Saver",
         "SaverDef": "millstream.io.proto:SaverDef",
         "SequenceExample": "millstream.io.proto:SequenceExample",
         "ServerDef": "millstream.io.proto:ServerDef",
         "add_queue_runner": "millstream.train.queue_runner:add_queue_runner",
         "assert_global_step": "millstream.train.training_util:assert_global_step",
+        "checkpoint_exists": "millstream.train.checkpoint_management:checkpoint_exists",
+        "checkpoints_iterator": "millstream.train.checkpoint_management:checkpoints_iterator",
         "cosine_decay": "millstream.train.learning_rate_decay:cosine_decay",
         "cosine_decay_restarts": "millstream.train.learning_rate_decay:cosine_decay_restarts",
         "create_global_step": "millstream.train.training_util:create_global_step",
         "exponential_decay": "millstream.train.learning_rate_decay:exponential_decay",
+        "export_meta_graph": "millstream.train.meta_graph:export_meta_graph",
+        "generate_checkpoint_state_proto": "millstream.train.checkpoint_management:generate_checkpoint_state_proto",
+        "get_checkpoint_mtimes": "millstream.train.checkpoint_management:get_checkpoint_mtimes",
+        "get_checkpoint_state": "millstream.train.checkpoint_management:get_checkpoint_state",
         "get_global_step": "millstream.train.training_util:get_global_step",
         "get_or_create_global_step": "millstream.train.training_util:get_or_create_global_step",
         "global_step": "millstream.train.training_util:global_step",
+        "init_from_checkpoint": "millstream.train.checkpoint_utils:init_from_checkpoint",
         "inverse_time_decay": "millstream.train.learning_rate_decay:inverse_time_decay",
+        "latest_checkpoint": "millstream.train.checkpoint_management:latest_checkpoint",
         "linear_cosine_decay": "millstream.train.learning_rate_decay:linear_cosine_decay",
+        "list_variables": "millstream.train.checkpoint_utils:list_variables",
+        "load_checkpoint": "millstream.train.checkpoint_utils:load_checkpoint",
+        "load_variable": "millstream.train.checkpoint_utils:load_variable",
         "natural_exp_decay": "millstream.train.learning_rate_decay:natural_exp_decay",
         "noisy_linear_cosine_decay": "millstream.train.learning_rate_decay:noisy_linear_cosine_decay",
         "piecewise_constant": "millstream.train.learning_rate_decay:piecewise_constant",
         "piecewise_constant_decay": "millstream.train.learning_rate_decay:piecewise_constant",
         "polynomial_decay": "millstream.train.learning_rate_decay:polynomial_decay",
         "queue_runner": "millstream._api.v1.train.queue_runner",
+        "remove_checkpoint": "millstream.train.checkpoint_management:remove_checkpoint",
         "start_queue_runners": "millstream.train.queue_runner:start_queue_runners",
+        "update_checkpoint_state": "millstream.train.checkpoint_management:update_checkpoint_state",
         "write_graph": "millstream.core.graph_io:write_graph",
     })
 
@@ -125,31 +155,46 @@ __all__ = [
     "JobDef",
     "LooperThread",
     "MomentumOptimizer",
+    "NewCheckpointReader",
     "Optimizer",
     "ProximalAdagradOptimizer",
     "ProximalGradientDescentOptimizer",
     "QueueRunner",
     "RMSPropOptimizer",
+    "Saver",
     "SaverDef",
     "SequenceExample",
     "ServerDef",
     "add_queue_runner",
     "assert_global_step",
+    "checkpoint_exists",
+    "checkpoints_iterator",
     "cosine_decay",
     "cosine_decay_restarts",
     "create_global_step",
     "exponential_decay",
+    "export_meta_graph",
+    "generate_checkpoint_state_proto",
+    "get_checkpoint_mtimes",
+    "get_checkpoint_state",
     "get_global_step",
     "get_or_create_global_step",
     "global_step",
+    "init_from_checkpoint",
     "inverse_time_decay",
+    "latest_checkpoint",
     "linear_cosine_decay",
+    "list_variables",
+    "load_checkpoint",
+    "load_variable",
     "natural_exp_decay",
     "noisy_linear_cosine_decay",
     "piecewise_constant",
     "piecewise_constant_decay",
     "polynomial_decay",
     "queue_runner",
+    "remove_checkpoint",
     "start_queue_runners",
+    "update_checkpoint_state",
     "write_graph",
 ]

@@ -6,20 +6,20 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
-    from millstream.public.versions import COMPILER_VERSION as COMPILER_VERSION
-    from millstream.public.versions import GIT_VERSION_1 as GIT_VERSION
-    from millstream.public.versions import GRAPH_DEF_VERSION_1 as GRAPH_DEF_VERSION
-    from millstream.public.versions import GRAPH_DEF_VERSION_MIN_CONSUMER as GRAPH_DEF_VERSION_MIN_CONSUMER
-    from millstream.public.versions import GRAPH_DEF_VERSION_MIN_PRODUCER as GRAPH_DEF_VERSION_MIN_PRODUCER
-    from millstream.public.versions import VERSION_1 as VERSION
+    from millstream.core.versions import COMPILER_VERSION as COMPILER_VERSION
+    from millstream.core.versions import GIT_VERSION_1 as GIT_VERSION
+    from millstream.core.versions import GRAPH_DEF_VERSION_1 as GRAPH_DEF_VERSION
+    from millstream.core.versions import GRAPH_DEF_VERSION_MIN_CONSUMER as GRAPH_DEF_VERSION_MIN_CONSUMER
+    from millstream.core.versions import GRAPH_DEF_VERSION_MIN_PRODUCER as GRAPH_DEF_VERSION_MIN_PRODUCER
+    from millstream.core.versions import VERSION_1 as VERSION
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
-        "COMPILER_VERSION": "millstream.public.versions:COMPILER_VERSION",
-        "GIT_VERSION": "millstream.public.versions:GIT_VERSION_1",
-        "GRAPH_DEF_VERSION": "millstream.public.versions:GRAPH_DEF_VERSION_1",
-        "GRAPH_DEF_VERSION_MIN_CONSUMER": "millstream.public.versions:GRAPH_DEF_VERSION_MIN_CONSUMER",
-        "GRAPH_DEF_VERSION_MIN_PRODUCER": "millstream.public.versions:GRAPH_DEF_VERSION_MIN_PRODUCER",
-        "VERSION": "millstream.public.versions:VERSION_1",
+        "COMPILER_VERSION": "millstream.core.versions:COMPILER_VERSION",
+        "GIT_VERSION": "millstream.core.versions:GIT_VERSION_1",
+        "GRAPH_DEF_VERSION": "millstream.core.versions:GRAPH_DEF_VERSION_1",
+        "GRAPH_DEF_VERSION_MIN_CONSUMER": "millstream.core.versions:GRAPH_DEF_VERSION_MIN_CONSUMER",
+        "GRAPH_DEF_VERSION_MIN_PRODUCER": "millstream.core.versions:GRAPH_DEF_VERSION_MIN_PRODUCER",
+        "VERSION": "millstream.core.versions:VERSION_1",
     })
 
 __all__ = [

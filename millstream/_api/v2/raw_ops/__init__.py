@@ -154,6 +154,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import ExpandDims as ExpandDims
     from millstream.public.raw_ops import Expint as Expint
     from millstream.public.raw_ops import Expm1 as Expm1
+    from millstream.public.raw_ops import ExtractImagePatches as ExtractImagePatches
     from millstream.public.raw_ops import ExtractVolumePatches as ExtractVolumePatches
     from millstream.public.raw_ops import FFT as FFT
     from millstream.public.raw_ops import FFT2D as FFT2D
@@ -273,6 +274,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Mean as Mean
     from millstream.public.raw_ops import Merge as Merge
     from millstream.public.raw_ops import MergeSummary as MergeSummary
+    from millstream.public.raw_ops import MergeV2Checkpoints as MergeV2Checkpoints
     from millstream.public.raw_ops import Min as Min
     from millstream.public.raw_ops import Minimum as Minimum
     from millstream.public.raw_ops import MirrorPad as MirrorPad
@@ -401,6 +403,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import ResourceSparseApplyProximalGradientDescent as ResourceSparseApplyProximalGradientDescent
     from millstream.public.raw_ops import ResourceSparseApplyRMSProp as ResourceSparseApplyRMSProp
     from millstream.public.raw_ops import ResourceStridedSliceAssign as ResourceStridedSliceAssign
+    from millstream.public.raw_ops import RestoreV2 as RestoreV2
     from millstream.public.raw_ops import Reverse as Reverse
     from millstream.public.raw_ops import ReverseSequence as ReverseSequence
     from millstream.public.raw_ops import ReverseV2 as ReverseV2
@@ -412,6 +415,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Round as Round
     from millstream.public.raw_ops import Rsqrt as Rsqrt
     from millstream.public.raw_ops import RsqrtGrad as RsqrtGrad
+    from millstream.public.raw_ops import SaveV2 as SaveV2
     from millstream.public.raw_ops import ScalarSummary as ScalarSummary
     from millstream.public.raw_ops import ScatterAdd as ScatterAdd
     from millstream.public.raw_ops import ScatterDiv as ScatterDiv
@@ -437,6 +441,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import SeluGrad as SeluGrad
     from millstream.public.raw_ops import Shape as Shape
     from millstream.public.raw_ops import ShapeN as ShapeN
+    from millstream.public.raw_ops import ShardedFilename as ShardedFilename
+    from millstream.public.raw_ops import ShardedFilespec as ShardedFilespec
     from millstream.public.raw_ops import Sigmoid as Sigmoid
     from millstream.public.raw_ops import SigmoidGrad as SigmoidGrad
     from millstream.public.raw_ops import Sign as Sign
@@ -726,6 +732,7 @@ else:
         "ExpandDims": "millstream.public.raw_ops:ExpandDims",
         "Expint": "millstream.public.raw_ops:Expint",
         "Expm1": "millstream.public.raw_ops:Expm1",
+        "ExtractImagePatches": "millstream.public.raw_ops:ExtractImagePatches",
         "ExtractVolumePatches": "millstream.public.raw_ops:ExtractVolumePatches",
         "FFT": "millstream.public.raw_ops:FFT",
         "FFT2D": "millstream.public.raw_ops:FFT2D",
@@ -845,6 +852,7 @@ else:
         "Mean": "millstream.public.raw_ops:Mean",
         "Merge": "millstream.public.raw_ops:Merge",
         "MergeSummary": "millstream.public.raw_ops:MergeSummary",
+        "MergeV2Checkpoints": "millstream.public.raw_ops:MergeV2Checkpoints",
         "Min": "millstream.public.raw_ops:Min",
         "Minimum": "millstream.public.raw_ops:Minimum",
         "MirrorPad": "millstream.public.raw_ops:MirrorPad",
@@ -973,6 +981,7 @@ else:
         "ResourceSparseApplyProximalGradientDescent": "millstream.public.raw_ops:ResourceSparseApplyProximalGradientDescent",
         "ResourceSparseApplyRMSProp": "millstream.public.raw_ops:ResourceSparseApplyRMSProp",
         "ResourceStridedSliceAssign": "millstream.public.raw_ops:ResourceStridedSliceAssign",
+        "RestoreV2": "millstream.public.raw_ops:RestoreV2",
         "Reverse": "millstream.public.raw_ops:Reverse",
         "ReverseSequence": "millstream.public.raw_ops:ReverseSequence",
         "ReverseV2": "millstream.public.raw_ops:ReverseV2",
@@ -984,6 +993,7 @@ else:
         "Round": "millstream.public.raw_ops:Round",
         "Rsqrt": "millstream.public.raw_ops:Rsqrt",
         "RsqrtGrad": "millstream.public.raw_ops:RsqrtGrad",
+        "SaveV2": "millstream.public.raw_ops:SaveV2",
         "ScalarSummary": "millstream.public.raw_ops:ScalarSummary",
         "ScatterAdd": "millstream.public.raw_ops:ScatterAdd",
         "ScatterDiv": "millstream.public.raw_ops:ScatterDiv",
@@ -1009,6 +1019,8 @@ else:
         "SeluGrad": "millstream.public.raw_ops:SeluGrad",
         "Shape": "millstream.public.raw_ops:Shape",
         "ShapeN": "millstream.public.raw_ops:ShapeN",
+        "ShardedFilename": "millstream.public.raw_ops:ShardedFilename",
+        "ShardedFilespec": "millstream.public.raw_ops:ShardedFilespec",
         "Sigmoid": "millstream.public.raw_ops:Sigmoid",
         "SigmoidGrad": "millstream.public.raw_ops:SigmoidGrad",
         "Sign": "millstream.public.raw_ops:Sign",
@@ -1299,6 +1311,7 @@ __all__ = [
     "ExpandDims",
     "Expint",
     "Expm1",
+    "ExtractImagePatches",
     "ExtractVolumePatches",
     "FFT",
     "FFT2D",
@@ -1418,6 +1431,7 @@ __all__ = [
     "Mean",
     "Merge",
     "MergeSummary",
+    "MergeV2Checkpoints",
     "Min",
     "Minimum",
     "MirrorPad",
@@ -1546,6 +1560,7 @@ __all__ = [
     "ResourceSparseApplyProximalGradientDescent",
     "ResourceSparseApplyRMSProp",
     "ResourceStridedSliceAssign",
+    "RestoreV2",
     "Reverse",
     "ReverseSequence",
     "ReverseV2",
@@ -1557,6 +1572,7 @@ __all__ = [
     "Round",
     "Rsqrt",
     "RsqrtGrad",
+    "SaveV2",
     "ScalarSummary",
     "ScatterAdd",
     "ScatterDiv",
@@ -1582,6 +1598,8 @@ __all__ = [
     "SeluGrad",
     "Shape",
     "ShapeN",
+    "ShardedFilename",
+    "ShardedFilespec",
     "Sigmoid",
     "SigmoidGrad",
     "Sign",

@@ -6,19 +6,19 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream.core.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
+    from millstream.core.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
     from millstream.platform.sysconfig import CXX_VERSION as CXX_VERSION
     from millstream.platform.sysconfig import get_build_info as get_build_info
     from millstream.platform.sysconfig import get_compile_flags as get_compile_flags
     from millstream.platform.sysconfig import get_include as get_include
     from millstream.platform.sysconfig import get_lib as get_lib
     from millstream.platform.sysconfig import get_link_flags as get_link_flags
-    from millstream.public.versions import CXX11_ABI_FLAG as CXX11_ABI_FLAG
-    from millstream.public.versions import MONOLITHIC_BUILD as MONOLITHIC_BUILD
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
-        "CXX11_ABI_FLAG": "millstream.public.versions:CXX11_ABI_FLAG",
+        "CXX11_ABI_FLAG": "millstream.core.versions:CXX11_ABI_FLAG",
         "CXX_VERSION": "millstream.platform.sysconfig:CXX_VERSION",
-        "MONOLITHIC_BUILD": "millstream.public.versions:MONOLITHIC_BUILD",
+        "MONOLITHIC_BUILD": "millstream.core.versions:MONOLITHIC_BUILD",
         "get_build_info": "millstream.platform.sysconfig:get_build_info",
         "get_compile_flags": "millstream.platform.sysconfig:get_compile_flags",
         "get_include": "millstream.platform.sysconfig:get_include",

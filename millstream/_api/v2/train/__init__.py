@@ -18,6 +18,12 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import JobDef as JobDef
     from millstream.io.proto import SequenceExample as SequenceExample
     from millstream.io.proto import ServerDef as ServerDef
+    from millstream.train.checkpoint_management import checkpoints_iterator as checkpoints_iterator
+    from millstream.train.checkpoint_management import get_checkpoint_state as get_checkpoint_state
+    from millstream.train.checkpoint_management import latest_checkpoint as latest_checkpoint
+    from millstream.train.checkpoint_utils import list_variables as list_variables
+    from millstream.train.checkpoint_utils import load_checkpoint as load_checkpoint
+    from millstream.train.checkpoint_utils import load_variable as load_variable
     from millstream.train.coordinator import Coordinator as Coordinator
     from millstream.train.moving_averages import ExponentialMovingAverage as ExponentialMovingAverage
 else:
@@ -36,6 +42,12 @@ else:
         "JobDef": "millstream.io.proto:JobDef",
         "SequenceExample": "millstream.io.proto:SequenceExample",
         "ServerDef": "millstream.io.proto:ServerDef",
+        "checkpoints_iterator": "millstream.train.checkpoint_management:checkpoints_iterator",
+        "get_checkpoint_state": "millstream.train.checkpoint_management:get_checkpoint_state",
+        "latest_checkpoint": "millstream.train.checkpoint_management:latest_checkpoint",
+        "list_variables": "millstream.train.checkpoint_utils:list_variables",
+        "load_checkpoint": "millstream.train.checkpoint_utils:load_checkpoint",
+        "load_variable": "millstream.train.checkpoint_utils:load_variable",
     })
 
 __all__ = [
@@ -53,4 +65,10 @@ __all__ = [
     "JobDef",
     "SequenceExample",
     "ServerDef",
+    "checkpoints_iterator",
+    "get_checkpoint_state",
+    "latest_checkpoint",
+    "list_variables",
+    "load_checkpoint",
+    "load_variable",
 ]

@@ -8,22 +8,31 @@ from millstream.public.namespaces import dynamic as _dynamic
 if _typing.TYPE_CHECKING:
     from millstream.keras.regularizers import L1L2 as L1L2
     from millstream.keras.regularizers import Regularizer as Regularizer
+    from millstream.keras.regularizers import deserialize as deserialize
+    from millstream.keras.regularizers import get as get
     from millstream.keras.regularizers import l1 as l1
     from millstream.keras.regularizers import l1_l2 as l1_l2
     from millstream.keras.regularizers import l2 as l2
+    from millstream.keras.regularizers import serialize as serialize
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "L1L2": "millstream.keras.regularizers:L1L2",
         "Regularizer": "millstream.keras.regularizers:Regularizer",
+        "deserialize": "millstream.keras.regularizers:deserialize",
+        "get": "millstream.keras.regularizers:get",
         "l1": "millstream.keras.regularizers:l1",
         "l1_l2": "millstream.keras.regularizers:l1_l2",
         "l2": "millstream.keras.regularizers:l2",
+        "serialize": "millstream.keras.regularizers:serialize",
     })
 
 __all__ = [
     "L1L2",
     "Regularizer",
+    "deserialize",
+    "get",
     "l1",
     "l1_l2",
     "l2",
+    "serialize",
 ]
