@@ -4,11 +4,7 @@
 
 // Compiled several times; the version that suits the processor is chosen when the library is loaded. What such a
 // function calls must be inlined (MILLSTREAM_INLINE) to be compiled with it.
-#if defined(__x86_64__)
 #define MILLSTREAM_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4"), noinline))
-#else
-#define MILLSTREAM_CLONES __attribute__((noinline))
-#endif
 #define MILLSTREAM_INLINE __attribute__((always_inline)) inline
 
 #endif  // MILLSTREAM_NATIVE_CLONES_H_

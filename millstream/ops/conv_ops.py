@@ -21,7 +21,7 @@ _ANY_PADDING = 'padding: string{"SAME","VALID","EXPLICIT"}, explicit_paddings: l
 _PADDING = 'padding: string{"SAME","VALID"}'
 _LAYOUT_2D = 'data_format: string{"NHWC","NCHW"} = "NHWC", dilations: list(int) = [1, 1, 1, 1]'
 _LAYOUT_3D = 'data_format: string{"NDHWC","NCDHW"} = "NDHWC", dilations: list(int) = [1, 1, 1, 1, 1]'
-_CONV2D = f"strides: list(int), use_cudnn_on_gpu: bool = true, {_ANY_PADDING}, {_LAYOUT_2D}"
+CONV2D = f"strides: list(int), use_cudnn_on_gpu: bool = true, {_ANY_PADDING}, {_LAYOUT_2D}"
 _DEPTHWISE = f"strides: list(int), {_PADDING}, {_LAYOUT_2D}"
 _CONV3D = f"strides: list(int) >= 5, {_PADDING}, {_LAYOUT_3D}"
 
@@ -54,13 +54,13 @@ def _by_filters(images: Any, sizes: Any, grad: Any, geometry: Geometry) -> Any:
 # --- Two dimensions -----------------------------------------------------------------------------------------
 
 
-@op(f"Conv2D(input: T, filter: T, *, {_CONV2D}) -> output: T", T=_TYPES, shape=conv_shape, traced_only=True)
+@op(f"Conv2D(input: T, filter: T, *, {CONV2D}) -> output: T", T=_TYPES, shape=conv_shape, traced_only=True)
 def conv2d_op(xp, input, filter, *, strides, padding, explicit_paddings, data_format, dilations):
     return forward(input, filter, Geometry(strides, dilations, padding, explicit_paddings, data_format))
 
 
 @op(
-    f"Conv2DBackpropInput(input_sizes: int32, filter: T, out_backprop: T, *, {_CONV2D}) -> output: T",
+    f"Conv2DBackpropInput(input_sizes: int32, filter: T, out_backprop: T, *, {CONV2D}) -> output: T",
     T=_TYPES, shape=sizes_in(0, 4), static=("input_sizes",), traced_only=True,
 )  # fmt: skip
 def conv2d_backprop_input_op(
@@ -71,7 +71,7 @@ def conv2d_backprop_input_op(
 
 
 @op(
-    f"Conv2DBackpropFilter(input: T, filter_sizes: int32, out_backprop: T, *, {_CONV2D}) -> output: T",
+    f"Conv2DBackpropFilter(input: T, filter_sizes: int32, out_backprop: T, *, {CONV2D}) -> output: T",
     T=_TYPES, shape=sizes_in(1, 4), static=("filter_sizes",), traced_only=True,
 )  # fmt: skip
 def conv2d_backprop_filter_op(

@@ -70,14 +70,23 @@ def _check(data_format: str, x: Any, **vectors: Any) -> None:
             )
 
 
-def _normalize(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training):
+def normalize(
+    xp: Any, x: Any, scale: Any, offset: Any, mean: Any, variance: Any, *side: Any,
+    epsilon: float, data_format: str, is_training: bool, activation: str = "",
+) -> list[Any]:  # fmt: skip
+    """What the operations compute, in a kernel; `side` and `activation` as for `batch_norm_kernels.normalize`."""
     _check(data_format, x, scale=scale, offset=offset, **({} if is_training else {"mean": mean, "variance": variance}))
-    options = {"epsilon": epsilon, "channels_first": data_format == "NCHW"}
+    options = {"epsilon": epsilon, "channels_first": data_format == "NCHW", "activation": activation}
     if not is_training:
-        y = batch_norm_kernels.normalize_by.on(xp)(x, scale, offset, mean, variance, **options)
+        y = batch_norm_kernels.normalize_by.on(xp)(x, scale, offset, mean, variance, *side, **options)
         return [y, mean, variance, mean, variance]
-    y, mean, unbiased, variance = batch_norm_kernels.normalize.on(xp)(x, scale, offset, **options)
+    y, mean, unbiased, variance = batch_norm_kernels.normalize.on(xp)(x, scale, offset, *side, **options)
     return [y, mean, unbiased, mean, variance]
+
+
+def _normalize(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training):
+    options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
+    return normalize(xp, x, scale, offset, mean, variance, **options)
 
 
 def _normalize_v3(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training):
@@ -111,7 +120,11 @@ def _backward_shape(c: ShapeContext) -> Any:
     return [(*merged[:axis], channels, *merged[axis + 1 :]), (channels,), (channels,), (0,), (0,)]
 
 
-def _denormalize(xp, dy, x, scale, mean, variance, *reserved, epsilon, data_format, is_training):
+def denormalize(
+    xp: Any, dy: Any, x: Any, scale: Any, mean: Any, variance: Any, *y: Any,
+    epsilon: float, data_format: str, is_training: bool, side: bool = False,
+) -> Any:  # fmt: skip
+    """What the gradient operations compute, in a kernel; `y` and `side` as for `batch_norm_kernels.gradients`."""
     _check(data_format, x, scale=scale, reserve_space_1=mean, reserve_space_2=variance)
     if dy.shape != x.shape:
         raise ValueError(
@@ -119,9 +132,13 @@ def _denormalize(xp, dy, x, scale, mean, variance, *reserved, epsilon, data_form
             f"has shape {shapes.format_shape(dy.shape)}"
         )
     options = {"epsilon": epsilon, "channels_first": data_format == "NCHW", "is_training": is_training}
-    found = batch_norm_kernels.gradients.on(xp)(dy, x, scale, mean, variance, **options)
+    return batch_norm_kernels.gradients.on(xp)(dy, x, scale, mean, variance, *y, **options, side=side)
+
+
+def _denormalize(xp, dy, x, scale, mean, variance, *reserved, epsilon, data_format, is_training):
+    options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
     empty = xp.zeros((0,), scale.dtype)
-    return [*found, empty, empty]
+    return [*denormalize(xp, dy, x, scale, mean, variance, **options), empty, empty]
 
 
 def _backward(version: str, types: dict[str, str], scale: str, u: str, reserved: int) -> OpDef:

@@ -7,17 +7,12 @@ from __future__ import annotations
 
 from millstream.core.opdef import op
 from millstream.core.shape_rules import unknown
-from millstream.ops import batch_norm_kernels, conv_ops, pool_kernels, pool_ops
+from millstream.ops import conv_ops, fused_batch_norm_ops, pool_kernels, pool_ops
 from millstream.ops.windows import Geometry
-
-_CONV2D = (
-    'strides: list(int), padding: string{"SAME","VALID","EXPLICIT"}, explicit_paddings: list(int) = [], '
-    'data_format: string{"NHWC","NCHW"} = "NHWC", dilations: list(int) = [1, 1, 1, 1], use_cudnn_on_gpu: bool = true'
-)
 
 
 @op(
-    f"_FusedConv2D(input: T, filter: T, args: num_args*T, *, {_CONV2D}, fused_ops: list(string) = [], "
+    f"_FusedConv2D(input: T, filter: T, args: num_args*T, *, {conv_ops.CONV2D}, fused_ops: list(string) = [], "
     "epsilon: float = 0.0001) -> output: T",
     T="float double half bfloat16", num_args=0, shape=unknown, traced_only=True,
 )  # fmt: skip
@@ -57,21 +52,17 @@ def fused_batch_norm_op(
     xp, x, scale, offset, mean, variance, side_input, *, epsilon, activation_mode, data_format, is_training
 ):
     """Batch normalisation, a sum with other images, and perhaps a rectifier."""
-    options = {"epsilon": epsilon, "channels_first": data_format == "NCHW"}
-    options["activation"] = activation = "relu" if activation_mode == "Relu" else ""
-    side = side_input
-    if any(image.shape != x.shape for image in side):  # only at run time was it known that they broadcast
-        side, options["activation"] = [], ""
-    if not is_training:
-        y = batch_norm_kernels.normalize_by.on(xp)(x, scale, offset, mean, variance, *side, **options)
-        unbiased = variance
-    else:
-        y, mean, unbiased, variance = batch_norm_kernels.normalize.on(xp)(x, scale, offset, *side, **options)
-    for image in side_input if not side else ():
-        y = y + image
-    if activation and not options["activation"]:
-        y = xp.maximum(y, 0)
-    return [y, mean, unbiased, mean, variance, xp.zeros((0,), scale.dtype)]
+    options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
+    moments = (x, scale, offset, mean, variance)
+    if all(image.shape == x.shape for image in side_input):
+        activation = "relu" if activation_mode == "Relu" else ""
+        found = fused_batch_norm_ops.normalize(xp, *moments, *side_input, **options, activation=activation)
+    else:  # only at run time was it known that they broadcast
+        found = fused_batch_norm_ops.normalize(xp, *moments, **options)
+        found[0] = sum(side_input, found[0])
+        if activation_mode == "Relu":
+            found[0] = xp.maximum(found[0], 0)
+    return [*found, xp.zeros((0,), scale.dtype)]
 
 
 @op(
@@ -85,9 +76,9 @@ def relu_fused_batch_norm_grad_op(
     xp, y_backprop, x, scale, mean, variance, y, *, epsilon, num_side_inputs, data_format, is_training
 ):
     """The gradient of a rectifier whose result is `y`, given too, and on through the batch normalisation before it."""
-    options = {"epsilon": epsilon, "channels_first": data_format == "NCHW", "is_training": is_training}
+    options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
     arguments = (y_backprop, x, scale, mean, variance, y)
-    found = batch_norm_kernels.gradients.on(xp)(*arguments, **options, side=bool(num_side_inputs))
+    found = fused_batch_norm_ops.denormalize(xp, *arguments, **options, side=bool(num_side_inputs))
     empty = xp.zeros((0,), scale.dtype)
     return [*found[:3], empty, empty, list(found[3:])]
 
