@@ -111,7 +111,7 @@ def as_json(value):
     if value is None:
         return None
     array = np.asarray(value)
-    if array.dtype == object:
+    if array.dtype.kind in "OS":
         return {"dtype": "string", "value": [item.decode() for item in array.reshape(-1)], "shape": array.shape}
     return {"dtype": array.dtype.name, "value": array.reshape(-1).tolist(), "shape": array.shape}
 

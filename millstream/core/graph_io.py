@@ -1,6 +1,7 @@
 """Graphs as protocol buffers: `GraphDef`, `NodeDef`, `AttrValue`, `OpDef`. The way back is `graph_import`."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from millstream.core import shapes
 from millstream.core.dtypes import DType, as_dtype
 from millstream.core.export import export
 from millstream.core.graph import Graph
+from millstream.core.newer_attributes import KNOWN_HERE
 from millstream.core.opdef import REQUIRED, ArgSpec, AttrSpec, OpDef
 from millstream.core.operation import Operation
 from millstream.core.tape import EagerOperation
@@ -22,13 +24,15 @@ def graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool = 
 
     message = proto.GraphDef()
     message.versions.producer = graph._producer_version
-    for op in graph.get_operations():
-        if from_version is None or op._id > from_version:
-            node = message.node.add()
-            _fill_node(node, op)
-            if add_shapes and op.outputs:
-                shape_list = node.attr["_output_shapes"].list
-                shape_list.shape.extend(shapes.as_proto(tensor._shape) for tensor in op.outputs)
+    ops = [op for op in graph.get_operations() if from_version is None or op._id > from_version]
+    writer = NodeWriter()
+    if any(op.definition.calls_function for op in ops):
+        from millstream.core.function_def import LibraryWriter
+
+        library = LibraryWriter(message.library, add_shapes)
+        writer = NodeWriter(library.name_of)
+    for op in ops:
+        writer.write(op, message.node.add(), add_shapes)
     return message
 
 
@@ -37,28 +41,69 @@ def node_def(op: Operation) -> Any:
     from millstream.io import proto
 
     node = proto.NodeDef()
-    _fill_node(node, op)
+    NodeWriter().write(op, node)
     return node
 
 
-def _fill_node(node: Any, op: Operation) -> None:
-    node.name, node.op, node.device = op.name, op.type, op.device
-    for tensor in op.inputs:
-        index = tensor.value_index
-        node.input.append(tensor.op.name if index == 0 else f"{tensor.op.name}:{index}")
-    node.input.extend(f"^{other.name}" for other in op._control_inputs)
-    for name, value in op.attrs.items():
-        _fill_attr(node.attr[name], op, name, value)
-    if op._colocation:
-        node.attr["_class"].list.s.extend(group.encode() for group in op._colocation)
+def saved_name(op: Operation, function: Any) -> str:
+    """The name that files know a function by which an operation calls."""
+    from millstream.core.graph_function import CALLS
+
+    return function.saved_name or (function.name if op.type in CALLS else function.name.removeprefix("__inference_"))
 
 
-def _fill_attr(message: Any, op: Operation, name: str, value: Any) -> None:
-    spec = op.definition.attrs.get(name)
-    if spec is not None:
-        encode_attr(message, spec.kind, value)
-    elif isinstance(value, bytes):
+def _edge(tensor: Any) -> str:
+    index = tensor.value_index
+    return tensor.op.name if index == 0 else f"{tensor.op.name}:{index}"
+
+
+class NodeWriter:
+    """Writes operations.
+
+    Args:
+      function_name: the name for a function that an operation calls.
+      edge: the text for an input.
+    """
+
+    def __init__(
+        self, function_name: Callable[[Operation, Any], str] = saved_name, edge: Callable[[Any], str] = _edge
+    ) -> None:
+        self._function_name = function_name
+        self._edge = edge
+
+    def write(self, op: Operation, node: Any, add_shapes: bool = False) -> None:
+        """Fills a `NodeDef`; with `add_shapes` also the attribute `_output_shapes`."""
+        node.name, node.op, node.device = op.name, op.type, op.device
+        node.input.extend(map(self._edge, op.inputs))
+        node.input.extend(f"^{other.name}" for other in op._control_inputs)
+        for name, value in op.attrs.items():
+            spec = op.definition.attrs.get(name)
+            if spec is None:
+                _encode_private(node.attr[name], value)
+            elif not ((op.type, name) in KNOWN_HERE and value == spec.default):
+                self._encode(node.attr[name], op, spec, value)
+        if op._colocation:
+            node.attr["_class"].list.s.extend(group.encode() for group in op._colocation)
+        if add_shapes and op.outputs:
+            encode_attr(node.attr["_output_shapes"], "list(shape)", [tensor._shape for tensor in op.outputs])
+
+    def _encode(self, message: Any, op: Operation, spec: AttrSpec, value: Any) -> None:
+        if spec.kind == "func":
+            message.func.name = self._function_name(op, value)
+        elif spec.kind == "list(func)":
+            for function in value:
+                message.list.func.add(name=self._function_name(op, function))
+        elif spec.name == "output_shapes" and op.definition.calls_function:  # TensorFlow wants all of them
+            encode_attr(message, spec.kind, [tensor._shape for tensor in op.outputs])
+        else:
+            encode_attr(message, spec.kind, value)
+
+
+def _encode_private(message: Any, value: Any) -> None:
+    if isinstance(value, bytes):
         message.s = value
+    elif isinstance(value, bool):
+        message.b = value
     else:
         message.CopyFrom(value)
 
@@ -85,8 +130,6 @@ def encode_attr(message: Any, kind: str, value: Any) -> None:
         from millstream.io.tensor_proto import make_tensor_proto
 
         message.tensor.CopyFrom(make_tensor_proto(value, dtype=_array_dtype(value)))
-    elif kind == "func":
-        message.func.name = value.name
     else:
         message.CopyFrom(value)
 
@@ -102,8 +145,6 @@ def _append_attr(message: Any, kind: str, item: Any) -> None:
         message.type.append(item.as_datatype_enum)
     elif kind == "shape":
         message.shape.append(shapes.as_proto(item))
-    elif kind == "func":
-        message.func.add(name=item.name)
     else:
         getattr(message, {"int": "i", "float": "f", "bool": "b"}[kind]).append(item)
 
@@ -118,11 +159,11 @@ def user_attr(op: Operation | EagerOperation, name: str) -> Any:
         return _private_attr(value)
     if spec.kind.startswith("list("):
         kind = spec.kind[5:-1]
-        return [_user_value(kind, item) for item in value]
-    return _user_value(spec.kind, value)
+        return [_user_value(op, kind, item) for item in value]
+    return _user_value(op, spec.kind, value)
 
 
-def _user_value(kind: str, value: Any) -> Any:
+def _user_value(op: Any, kind: str, value: Any) -> Any:
     if kind == "string":
         return value.encode("utf-8", "surrogateescape")
     if kind == "shape":
@@ -131,11 +172,15 @@ def _user_value(kind: str, value: Any) -> Any:
         from millstream.io.tensor_proto import make_tensor_proto
 
         return make_tensor_proto(value, dtype=_array_dtype(value))
+    if kind == "func":
+        from millstream.io import proto
+
+        return proto.NameAttrList(name=saved_name(op, value))
     return value
 
 
 def _private_attr(value: Any) -> Any:
-    if isinstance(value, bytes):
+    if isinstance(value, (bytes, bool)):
         return value
     field = value.WhichOneof("value")
     if field == "list":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from millstream.core import graph_io
@@ -11,6 +11,8 @@ from millstream.core.export import export
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.graph_keys import GraphKeys
 from millstream.core.log import tensorflow_logger
+from millstream.core.opdef import functions_of
+from millstream.core.operation import Operation
 from millstream.core.versions import VERSIONS
 
 # Collections of objects that are written as messages of their own, by `to_proto`.
@@ -79,7 +81,7 @@ def export_meta_graph(
     for key in _collection_keys(graph, collection_list):
         _add_collection(message, key, graph.get_collection(key))
     if clear_devices:
-        for node in message.graph_def.node:
+        for node in _all_nodes(message.graph_def):
             node.device = ""
     if filename:
         graph_io.write_graph(message, os.path.dirname(filename) or ".", os.path.basename(filename), as_text)
@@ -100,15 +102,30 @@ def _meta_graph_def(graph: Graph, meta_info: Any, graph_def: Any, saver_def: Any
         message.saver_def.CopyFrom(saver_def)
     info = message.meta_info_def
     info.tensorflow_version = info.tensorflow_version or VERSIONS[1]
-    definitions = {op.type: op.definition for op in graph.get_operations()}
+    definitions = {op.type: op.definition for op in _with_functions(graph)}
     if not info.HasField("stripped_op_list"):
         info.stripped_op_list.op.extend(graph_io.op_def(definitions[name]) for name in sorted(definitions))
     if strip_default_attrs:
         info.stripped_default_attrs = True
         defaults = {definition.name: definition.attr for definition in info.stripped_op_list.op}
-        for node in message.graph_def.node:
+        for node in _all_nodes(message.graph_def):
             _strip_defaults(node, defaults.get(node.op, ()))
     return message
+
+
+def _with_functions(graph: Graph) -> Iterator[Operation]:
+    """The operations of a graph and of the functions that they call."""
+    graphs = [graph]
+    for inner in graphs:  # to which those of functions are added
+        for op in inner.get_operations():
+            yield op
+            graphs.extend(function.graph for function in functions_of(op) if function.graph not in graphs)
+
+
+def _all_nodes(graph_def: Any) -> Iterator[Any]:
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
 
 
 def _strip_defaults(node: Any, attrs: Any) -> None:

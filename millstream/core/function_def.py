@@ -1,0 +1,167 @@
+"""Functions as protocol buffers: the `FunctionDef`s of those that the nodes of a `GraphDef` call."""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from millstream.core import opdef
+from millstream.core.graph_function import GraphFunction
+from millstream.core.graph_io import NodeWriter, encode_attr, saved_name
+from millstream.core.operation import Operation
+from millstream.core.tensor import Tensor
+
+
+class LibraryWriter:
+    """Writes each function that operations call once, and so the functions that it calls.
+
+    Args:
+      library: the `FunctionDefLibrary` to fill.
+      add_shapes: whether nodes get an attribute `_output_shapes`.
+    """
+
+    def __init__(self, library: Any, add_shapes: bool) -> None:
+        self._library = library
+        self._add_shapes = add_shapes
+        self._names: dict[GraphFunction, str] = {}
+        self._taken: dict[str, int] = {}
+
+    def name_of(self, op: Operation, function: GraphFunction) -> str:
+        """The name of a function that an operation calls; writes the function if it is new."""
+        if function not in self._names:
+            name = self._names[function] = _unique(saved_name(op, function), self._taken)
+            references = _ref_arguments(op)
+            _FunctionWriter(function, references, self).write(self._library.function.add(), name, self._add_shapes)
+        return self._names[function]
+
+
+def _unique(name: str, taken: dict[str, int]) -> str:
+    """The name, with a suffix `_1`, `_2`, … where it is taken."""
+    found = name
+    while found in taken:
+        found = f"{name}_{taken[name]}"
+        taken[name] += 1
+    taken[found] = 1
+    return found
+
+
+def _needed(function: GraphFunction) -> list[Operation]:
+    """The operations that the outputs and control outputs need, in the order in which they were made."""
+    given = {tensor.op for tensor in function.inputs}
+    found: set[Operation] = set()
+    waiting = [*(tensor.op for tensor in function.outputs), *function.control_outputs]
+    while waiting:
+        op = waiting.pop()
+        if op not in found and op not in given:
+            found.add(op)
+            waiting.extend(tensor.op for tensor in op.inputs)
+            waiting.extend(op._control_inputs)
+    return [op for op in function.graph.get_operations() if op in found]
+
+
+def _ref_arguments(op: Operation) -> frozenset[int]:
+    """The arguments of the functions that an operation calls which one of these takes as references to variables."""
+    functions = opdef.functions_of(op)
+    if not any(tensor.dtype.is_ref for function in functions for tensor in function.inputs):
+        return frozenset()
+    return frozenset().union(*map(_taken_as_ref, functions))
+
+
+def _taken_as_ref(function: GraphFunction) -> frozenset[int]:
+    places = {tensor: index for index, tensor in enumerate(function.inputs) if tensor.dtype.is_ref}
+    found = set()
+    for op in _needed(function) if places else ():
+        for index, tensor in enumerate(op.inputs):
+            if tensor in places and _takes_ref(op, index):
+                found.add(places[tensor])
+    return frozenset(found)
+
+
+def _takes_ref(op: Operation, index: int) -> bool:
+    if op.definition.calls_function:
+        return index - len(op.inputs) + len(opdef.functions_of(op)[0].inputs) in _ref_arguments(op)
+    for spec, place in zip(op.definition.inputs, opdef.input_slices(op.definition, op.attrs), strict=True):
+        if place == index if isinstance(place, int) else place.start <= index < place.stop:
+            return spec.is_ref
+    return False
+
+
+class _FunctionWriter:
+    """Writes one function: its inputs have names, and other tensors are called `node:output:index`."""
+
+    def __init__(self, function: GraphFunction, references: frozenset[int], library: LibraryWriter) -> None:
+        self._function = function
+        self._references = references
+        self._library = library
+        self._ops = _needed(function)
+        # One namespace for nodes, arguments and results.
+        self._taken = dict.fromkeys((op.name for op in self._ops), 1)
+        self._arguments = self._named(function.inputs)
+        self._names = dict(zip(function.inputs, self._arguments, strict=True))
+
+    def _named(self, tensors: Iterable[Tensor]) -> list[str]:
+        return [_unique(_argument_name(tensor), self._taken) for tensor in tensors]
+
+    def write(self, message: Any, name: str, add_shapes: bool) -> None:
+        """Fills a `FunctionDef`."""
+        function = self._function
+        signature = message.signature
+        signature.name = name
+        signature.is_stateful = any(op.definition.stateful for op in self._ops) or bool(function.written_inputs)
+        for index, (argument, tensor) in enumerate(zip(self._arguments, function.inputs, strict=True)):
+            arg = signature.input_arg.add(name=argument, type=tensor.dtype.base_dtype.as_datatype_enum)
+            arg.is_ref = index in self._references
+            if tensor._shape is not None:
+                encode_attr(message.arg_attr[index].attr["_output_shapes"], "list(shape)", [tensor._shape])
+        for result, tensor in zip(self._named(function.outputs), function.outputs, strict=True):
+            signature.output_arg.add(name=result, type=tensor.dtype.base_dtype.as_datatype_enum)
+            message.ret[result] = self._reference(tensor)
+        for op in dict.fromkeys(function.control_outputs):
+            signature.control_output.append(op.name)
+            message.control_ret[op.name] = op.name
+        self._write_nodes(message, add_shapes)
+
+    def _write_nodes(self, message: Any, add_shapes: bool) -> None:
+        writer = NodeWriter(self._library.name_of, self._reference)
+        here = {op.name for op in self._ops}
+        for op in self._ops:
+            node = message.node_def.add()
+            writer.write(op, node, add_shapes)
+            controls = [other for other in op._control_inputs if other.name not in here]
+            for other in controls:  # arguments are there before anything runs
+                node.input.remove(f"^{other.name}")
+            _keep_colocation(node, here)
+
+    def _reference(self, tensor: Tensor) -> str:
+        name = self._names.get(tensor)
+        if name is None:
+            label, index = _place(tensor)
+            name = self._names[tensor] = f"{tensor.op.name}:{label}:{index}"
+        return name
+
+
+def _argument_name(tensor: Tensor) -> str:
+    """A tensor's name as names of arguments are written: small letters, digits and underscores."""
+    name = re.sub("[^a-z0-9]", "_", tensor.op.name.lower())
+    return name if name[:1].isalpha() else f"x{name}"
+
+
+def _place(tensor: Tensor) -> tuple[str, int]:
+    """Which output of the signature a tensor is, and which tensor of that output."""
+    specs: Sequence[Any] = tensor.op.definition.outputs
+    index = tensor.value_index
+    for spec, place in zip(specs, opdef.argument_slices(tensor.op.definition.outputs, tensor.op.attrs), strict=True):
+        start, stop = (place, place + 1) if isinstance(place, int) else (place.start, place.stop)
+        if start <= index < stop:
+            return spec.name, index - start
+    raise ValueError(f"{tensor} is no output of its operation's signature.")
+
+
+def _keep_colocation(node: Any, here: set[str]) -> None:
+    """Leaves out beside which operations outside of the function a node is placed."""
+    if "_class" not in node.attr:
+        return
+    groups = [group for group in node.attr["_class"].list.s if group.decode().removeprefix("loc:@") in here]
+    del node.attr["_class"]
+    if groups:
+        node.attr["_class"].list.s.extend(groups)
