@@ -113,6 +113,7 @@ def if_stmt(
         return
     initial = get_state()
     with name_scope(None, "cond") as scope:
+        branching.decide_on(cond)
         branches, states = [], []
         for label, block in (("true", body), ("false", orelse)):
             set_state(initial)
@@ -265,7 +266,7 @@ def _isolated(function: Callable[[], Any]) -> Any:
     """What a function gives; the operations that it makes in a graph are thrown away."""
     if context.executing_eagerly():
         return function()
-    with TracedFunction("tmp").building():
+    with get_default_graph().numbering.restarted(), TracedFunction("tmp").building():
         return function()
 
 
@@ -340,7 +341,7 @@ class _Loop:
             return {}
         before = tuple(initial)
         created = {}
-        with TracedFunction("tmp").building(), _tracing_loop():
+        with get_default_graph().numbering.restarted(), TracedFunction("tmp").building(), _tracing_loop():
             try:
                 turn(tuple(to_tensor(value) for value in hidden))
                 after = self._get_state()

@@ -97,7 +97,7 @@ def convert_in_scope(
                 result = _call_in_scope(function, value, graph, wanted, scope, name, as_ref, wanted is preferred)
                 if result is not NotImplemented:
                     # A 1.x variable stands for tensors of its own graph.
-                    return graph.capture(result) if graph is not None and graph.building_function else result
+                    return graph.capture(result) if graph is not None and graph.is_body else result
     read = convert.to_numpy if graph is not None else eager_values.to_numpy
     if preferred is not None and dtype is None:
         try:
@@ -179,7 +179,8 @@ def to_tensor(
         return convert_in_scope(value, None, wanted, "", name, as_ref, hint)
     graph = get_default_graph()
     if type(value) is Tensor and not graph.building_function:
-        graph = value.op.graph
+        # In a branch or a loop's body what is from outside stays as it is until an operation takes it.
+        graph = value.op.graph if graph.is_body else value.op.graph.root
     return convert_in_scope(value, graph, wanted, graph._name_stack, name, as_ref, hint)
 
 

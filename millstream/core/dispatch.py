@@ -130,7 +130,7 @@ def _graph_of(inputs: Sequence[Any]) -> Graph:
     A function's graph takes tensors of other graphs, which it captures.
     """
     default = get_default_graph()
-    if default.building_function:
+    if default.is_body:
         return default
     graph = None
     for value in inputs:
@@ -138,15 +138,15 @@ def _graph_of(inputs: Sequence[Any]) -> Graph:
             if value.is_eager:
                 continue  # refused where it is converted
             if graph is None:
-                graph, first = value.op.graph, value
-            elif value.op.graph is not graph:
+                graph, first = value.op.graph.root, value
+            elif value.op.graph.root is not graph:
                 raise ValueError(f"{value} must be from the same graph as {first}.")
         elif isinstance(value, (list, tuple)):
             for item in value:
                 if isinstance(item, Tensor) and not item.is_eager:
                     if graph is None:
-                        graph, first = item.op.graph, item
-                    elif item.op.graph is not graph:
+                        graph, first = item.op.graph.root, item
+                    elif item.op.graph.root is not graph:
                         raise ValueError(f"{item} must be from the same graph as {first}.")
     return default if graph is None else graph
 
@@ -269,6 +269,8 @@ def _convert_one(
         return convert_in_scope(value, graph, dtype, full_name, arg.name, False, preferred)
     except errors.InaccessibleTensorError:
         raise
+    except errors.LeakedTensorError as error:
+        raise error.used_by(full_name) from None
     except TypeError as error:
         if dtype is None or graph is None:
             raise
@@ -311,6 +313,8 @@ def _list_input(
                 wanted = [dtype] * len(values)
         if arg.list_attr is None and any(tensor.dtype.base_dtype is not dtype for tensor in tensors):
             raise TypeError
+    except errors.LeakedTensorError as error:
+        raise error.used_by(full_name) from None
     except (TypeError, ValueError) as error:
         _raise_list_mismatch(definition, arg, values, graph, error)
     _record_list(definition, arg, tensors, known)

@@ -263,6 +263,24 @@ class InaccessibleTensorError(TypeError):
     """A tensor of a function's graph was used outside of it."""
 
 
+class LeakedTensorError(ValueError):
+    """A tensor of a 1.x loop, or of a branch that is being built, was used outside of it.
+
+    Args:
+      name: the operation inside.
+      where: what it is in.
+    """
+
+    def __init__(self, name: str, where: str) -> None:
+        self._reason = f"because '{name}' is in {where}. Return it from the function that made it."
+        self._name = name
+        super().__init__(f"Cannot use '{name}' here {self._reason}")
+
+    def used_by(self, user: str) -> ValueError:
+        """The error for the operation that was to use the tensor."""
+        return ValueError(f"Cannot use '{self._name}' as input to '{user}' {self._reason}")
+
+
 @export(v2=["errors.OperatorNotAllowedInGraphError"])
 class OperatorNotAllowedInGraphError(TypeError):
     """Python asked for the value of a tensor while the graph is built, when there is no value yet."""

@@ -36,6 +36,7 @@ class FuncGraph(Graph):
     """
 
     building_function = True
+    is_body = True
 
     def __init__(self, name: str, orders_effects: bool = True) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class FuncGraph(Graph):
     def _outside_of_scopes(self) -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(self.in_scope(""))
-            stack.enter_context(self.control_dependencies(None))
+            stack.enter_context(self._controlled_by([], outer=False))
             stack.enter_context(self.device(None))
             stack.enter_context(self.colocate_with(None, ignore_existing=True))
             yield
@@ -109,16 +110,22 @@ class FuncGraph(Graph):
         value = _known_value(tensor)
         if value is not None:
             return self._capture_constant(tensor, value)
-        label = name or (tensor.op.name.rpartition("/")[2] if not tensor.is_eager else "captured")
-        inner = self.add_input(tensor.dtype, tensor._shape, label, handle_data(tensor))
+        inner = self.add_input(tensor.dtype, tensor._shape, name or self._label(tensor), handle_data(tensor))
         self._captures[id(tensor)] = tensor, inner
         return inner
 
     def _capture_constant(self, tensor: Tensor, value: np.ndarray[Any, Any]) -> Tensor:
         with self._outside_of_scopes():
-            inner = conversion.constant(self, value, tensor.dtype, self.unique_full_name("Const"))
+            inner = conversion.constant(self, value, tensor.dtype, self.unique_full_name(self._constant_label(tensor)))
         self._constants[id(tensor)] = tensor, inner
         return inner
+
+    def _label(self, tensor: Tensor) -> str:
+        """What stands here for a tensor from outside is called so."""
+        return "captured" if tensor.is_eager else tensor.op.name.rpartition("/")[2]
+
+    def _constant_label(self, tensor: Tensor) -> str:
+        return "Const"
 
     def _check_reachable(self, tensor: Tensor) -> None:
         graph: Any = self.outer_graph
@@ -161,7 +168,7 @@ class FuncGraph(Graph):
         inner = []
         for item in control_inputs or ():
             if not (isinstance(item, Tensor) and item.is_eager):  # what is eager has happened
-                op = as_operation(item, self)
+                op = self._reached(as_operation(item, self))
                 if op.graph is self:
                     inner.append(op)
                 else:

@@ -394,7 +394,7 @@ def _handle(leaf: Any) -> Any:
 
 def _root(graph: Any) -> Any:
     """The graph around all functions that `graph` is in, or the outermost function's."""
-    while graph.building_function and graph.outer_graph is not None:
+    while graph.is_body and graph.outer_graph is not None:
         graph = graph.outer_graph
     return graph
 

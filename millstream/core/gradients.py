@@ -241,7 +241,7 @@ def gradients(
         targets = [_source(y, f"y_{index}") for index, y in enumerate(ys)]
         sources = [_source(x, f"x_{index}") for index, x in enumerate(xs)]
         constants = [_source(item, "stop_gradient") for item in stopped]
-        walk = _Walk(scope, colocate_gradients_with_ops, gate_gradients)
+        walk = _Walk(scope, colocate_gradients_with_ops, gate_gradients, _inputs)
         walk.start(targets, _initial_gradients(targets, given))
         walk.run(sources, constants)
         found = [walk.gradient_of(source) for source in sources]
@@ -262,7 +262,10 @@ def _source(value: Any, name: str) -> Tensor:
     handle = getattr(value, "handle", None)
     if isinstance(handle, Tensor):
         return get_default_graph().capture(handle) if handle.is_eager else handle
-    return to_tensor(value, name=name, as_ref=True)
+    tensor = to_tensor(value, name=name, as_ref=True)
+    while (outer := tensor.op.graph.came_from(tensor.op)) is not None:  # the same tensor, in a branch or a loop's body
+        tensor = outer
+    return tensor
 
 
 def _initial_gradients(ys: list[Tensor], given: list[Any]) -> list[Gradient]:
@@ -308,11 +311,28 @@ def _ones_like(y: Tensor, name: str) -> Tensor:
     return opdef.find("Fill")(shape, one, name="Fill")
 
 
+_Inputs = Callable[[Operation], Sequence[Tensor]]
+
+
+def _direct_inputs(op: Operation) -> Sequence[Tensor]:
+    """The inputs of an operation of a function, whose own inputs come from nowhere."""
+    return op.inputs
+
+
+def _inputs(op: Operation) -> Sequence[Tensor]:
+    """What an operation depends on, within branches and loops' bodies of 1.x the tensors outside too."""
+    if op.inputs:
+        return op.inputs
+    outer = op.graph.came_from(op)
+    return () if outer is None else (outer,)
+
+
 class _Walk:
     """The state of one backward walk: the gradients that have arrived at each tensor so far."""
 
-    def __init__(self, scope: str, colocate: bool, gate: bool) -> None:
+    def __init__(self, scope: str, colocate: bool, gate: bool, inputs: _Inputs) -> None:
         self._scope = scope
+        self._inputs = inputs
         self._colocate = colocate
         self._gate = gate
         self._arrived: dict[Tensor, list[Gradient]] = {}
@@ -326,8 +346,8 @@ class _Walk:
 
     def run(self, sources: list[Tensor], constants: list[Tensor]) -> None:
         """Walks back from the targets until the sources have their gradients."""
-        between = _between(self._targets, sources, constants)
-        waiting = _count_consumers(between, self._targets)
+        between = self._between(sources)
+        waiting = self._count_consumers(between)
         # A target that other targets depend on has to wait for what flows in through them.
         ready = deque(dict.fromkeys(t.op for t in self._targets if t.op in between and not waiting.get(t.op)))
         constant_ops = {tensor.op for tensor in constants}
@@ -337,9 +357,9 @@ class _Walk:
             if op in done:
                 continue
             done.add(op)
-            if op not in constant_ops and any(tensor.op in between for tensor in op.inputs):
+            if op not in constant_ops and any(tensor.op in between for tensor in self._inputs(op)):
                 self._step(op, between)
-            for maker in _makers(op):
+            for maker in self._makers(op):
                 if maker in waiting:
                     waiting[maker] -= 1
                     if waiting[maker] == 0:
@@ -360,11 +380,14 @@ class _Walk:
         grads = [self.gradient_of(tensor) for tensor in op.outputs]
         if all(grad is None for grad in grads):
             return
+        if not op.inputs:  # what stands for a tensor outside
+            self._arrived.setdefault(self._inputs(op)[0], []).extend(grads)
+            return
         function = gradient_function(op)
         if function is None:
             return
         default = get_default_graph()
-        graph = default if default.building_function else op.graph  # a body is differentiated in a graph of its own
+        graph = default if default.is_body else op.graph  # a body is differentiated in a graph of its own
         first = len(graph._operations)
         with graph.name_scope(f"{self._scope}{op.name}_grad/"), self._place(graph, op):
             result = function(op, *_fill(op, grads))
@@ -376,6 +399,42 @@ class _Walk:
         for tensor, grad in zip(op.inputs, inner, strict=True):
             if grad is not None:
                 self._arrived.setdefault(tensor, []).append(grad)
+
+    # --- Which operations count ---------------------------------------------------------------------------------
+
+    def _between(self, sources: list[Tensor]) -> set[Operation]:
+        """The operations that lie on a path of differentiable tensors from a source to a target."""
+        users: dict[Operation, list[Operation]] = {}
+        stack = [tensor.op for tensor in self._targets]
+        seen = set(stack)
+        while stack:
+            op = stack.pop()
+            for maker in self._makers(op):
+                users.setdefault(maker, []).append(op)
+                if maker not in seen:
+                    seen.add(maker)
+                    stack.append(maker)
+        reached: set[Operation] = set()
+        stack = [tensor.op for tensor in sources if tensor.op in seen]
+        while stack:
+            op = stack.pop()
+            if op not in reached:
+                reached.add(op)
+                stack.extend(users.get(op, ()))
+        return reached
+
+    def _makers(self, op: Operation) -> dict[Operation, None]:
+        """The operations that give the inputs through which a gradient can flow."""
+        return {tensor.op: None for tensor in self._inputs(op) if carries_gradient(tensor)}
+
+    def _count_consumers(self, between: set[Operation]) -> dict[Operation, int]:
+        """How many operations between sources and targets use each operation's outputs."""
+        waiting = dict.fromkeys(between, 0)
+        for op in between:
+            for maker in self._makers(op):
+                if maker in between:
+                    waiting[maker] += 1
+        return waiting
 
     @contextmanager
     def _place(self, graph: Graph, op: Operation) -> Iterator[None]:
@@ -432,43 +491,6 @@ def is_wanted(op: Any, index: int) -> bool:
     return wanted is None or index in wanted
 
 
-def _between(targets: list[Tensor], sources: list[Tensor], constants: list[Tensor]) -> set[Operation]:
-    """The operations that lie on a path of differentiable tensors from a source to a target."""
-    backward: set[Operation] = set()
-    stack = [tensor.op for tensor in targets]
-    while stack:
-        op = stack.pop()
-        if op not in backward:
-            backward.add(op)
-            stack.extend(tensor.op for tensor in op.inputs if carries_gradient(tensor))
-    reached: set[Operation] = set()
-    stack = [tensor.op for tensor in sources]
-    while stack:
-        op = stack.pop()
-        if op in reached or op not in backward:
-            continue
-        reached.add(op)
-        for tensor in op.outputs:
-            if carries_gradient(tensor):
-                stack.extend(tensor._consumers)
-    return reached
-
-
-def _makers(op: Operation) -> dict[Operation, None]:
-    """The operations that give the inputs through which a gradient can flow."""
-    return {tensor.op: None for tensor in op.inputs if carries_gradient(tensor)}
-
-
-def _count_consumers(between: set[Operation], targets: list[Tensor]) -> dict[Operation, int]:
-    """How many operations between sources and targets use each operation's outputs."""
-    waiting = dict.fromkeys(between, 0)
-    for op in between:
-        for maker in _makers(op):
-            if maker in between:
-                waiting[maker] += 1
-    return waiting
-
-
 def _checked(op: Operation, result: Any) -> list[Gradient]:
     """The gradients that a gradient function gave, one an input.
 
@@ -481,7 +503,7 @@ def _checked(op: Operation, result: Any) -> list[Gradient]:
             f"Num gradients {len(grads)} generated for op {op.name} (op type: {op.type}) do not match num inputs "
             f"{len(op.inputs)}"
         )
-    for tensor, grad in zip(op.inputs, grads, strict=True):
+    for index, (tensor, grad) in enumerate(zip(op.inputs, grads, strict=True)):
         if not isinstance(grad, Tensor) or grad._shape == tensor._shape:
             continue
         if tensor._shape is not None and tensor.dtype is not resource:
@@ -490,7 +512,7 @@ def _checked(op: Operation, result: Any) -> list[Gradient]:
             except ValueError:
                 raise ValueError(
                     "Incompatible shapes between op input and calculated input gradient. "
-                    f"Forward operation: {op.name}. Input index: {op.inputs.index(tensor)}. "
+                    f"Forward operation: {op.name}. Input index: {index}. "
                     f"Original input shape: {tensor._shape}. Calculated input gradient shape: {grad._shape}"
                 ) from None
     return grads
@@ -512,7 +534,7 @@ def gradients_of_function(targets: list[Tensor], sources: list[Tensor], grads: l
       sources: the body's inputs.
       grads: the gradients that flow into the targets, tensors of the default graph.
     """
-    walk = _Walk("", False, False)
+    walk = _Walk("", False, False, _direct_inputs)
     walk.start(targets, list(grads))
     walk.run(sources, [])
     return [walk.gradient_of(source) for source in sources]

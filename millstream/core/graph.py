@@ -3,44 +3,21 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from millstream.core import context
 from millstream.core import device as devices
 from millstream.core.export import export
+from millstream.core.graph_scopes import Controller, Scopes
+from millstream.core.numbering import Numbering
 from millstream.core.opdef import OpDef, functions_of
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 
 _VALID_ROOT_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-/]*$")
 _VALID_INNER_NAME = re.compile(r"[A-Za-z0-9_.\-/]*$")
-
-DeviceScope = str | Callable[[Operation], str] | None
-
-
-class _Controller:
-    """One `control_dependencies` block: what it waits for, and the operations made inside of it."""
-
-    __slots__ = ("operations", "seen", "outer")
-
-    def __init__(self, operations: list[Operation], outer: bool) -> None:
-        self.operations = operations
-        self.seen: set[Operation] = set()
-        self.outer = outer  # False: the blocks around this one are out of force
-
-
-class _Scopes(threading.local):
-    """What is in force where a thread builds the graph: name, device, control and colocation scopes."""
-
-    def __init__(self) -> None:
-        self.name = ""
-        self.devices: list[DeviceScope] = []
-        self.controllers: list[_Controller] = []
-        self.colocation: list[Operation | str] = []  # a string: the name of an operation that is not there yet
-        self.container = ""
-
 
 @export("Graph")
 class Graph:
@@ -58,11 +35,12 @@ class Graph:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._scopes = _Scopes()
+        self._scopes = Scopes()
         self._operations: list[Operation] = []
         self._by_name: dict[str, Operation] = {}
         self._names: dict[str, int] = {}
         self._next_id = 0
+        self.numbering = Numbering()
         self._collections: dict[Any, list[Any]] = {}
         self._seed: int | None = None
         self._finalized = False
@@ -102,6 +80,7 @@ class Graph:
         with self._lock:
             self._next_id += 1
             op._id = self._next_id
+            self.numbering.last += 1
             self._by_name[op.name] = op
             self._operations.append(op)
 
@@ -110,7 +89,7 @@ class Graph:
         found = [other for function in functions_of(op) for other in function.graph.control_captures]
         ours = [other for other in dict.fromkeys(found) if other.graph is self and other not in op._control_inputs]
         op._control_inputs = (*op._control_inputs, *ours)
-        if self.building_function:
+        if self.is_body:
             self.control_captures.update((other, None) for other in found if other.graph is not self)  # type: ignore[attr-defined]
 
     def _check_not_finalized(self, op: Operation | None = None) -> None:
@@ -119,7 +98,7 @@ class Graph:
             where = f" Attempted at: {op.defined_at}." if op is not None and op.defined_at else ""
             raise RuntimeError(f"Graph is finalized and cannot be modified.{what}{where}")
 
-    def _apply_scopes(self, op: Operation, scopes: _Scopes) -> None:
+    def _apply_scopes(self, op: Operation, scopes: Scopes) -> None:
         if scopes.controllers:
             op._control_inputs = self._control_inputs_for(op, scopes.controllers)
         if scopes.colocation:
@@ -142,7 +121,7 @@ class Graph:
             op.attrs = {**op.attrs, "container": scopes.container}
 
     @staticmethod
-    def _control_inputs_for(op: Operation, controllers: list[_Controller]) -> tuple[Operation, ...]:
+    def _control_inputs_for(op: Operation, controllers: list[Controller]) -> tuple[Operation, ...]:
         """The control inputs in force, less those that an input made in the same block already waits for."""
         makers = {tensor.op for tensor in op.inputs}
         needed: dict[Operation, None] = dict.fromkeys(op._control_inputs)
@@ -227,11 +206,11 @@ class Graph:
         if isinstance(obj, str):
             return self._element_by_name(obj, allow_tensor, allow_operation)
         if isinstance(obj, Tensor) and allow_tensor:
-            if obj.graph is not self:
+            if obj.graph.root is not self.root:
                 raise ValueError(f"Tensor {obj} is not an element of this graph.")
             return obj
         if isinstance(obj, Operation) and allow_operation:
-            if obj.graph is not self:
+            if obj.graph.root is not self.root:
                 raise ValueError(f"Operation {obj!r} is not an element of this graph.")
             return obj
         wanted = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
@@ -374,14 +353,20 @@ class Graph:
         Raises:
           TypeError: an element is no tensor or operation.
         """
-        operations = list(dict.fromkeys(as_operation(item, self) for item in control_inputs or ()))
+        operations = list(dict.fromkeys(self._reached(as_operation(item, self)) for item in control_inputs or ()))
         return self._controlled_by(operations, outer=control_inputs is not None)
+
+    def _reached(self, op: Operation) -> Operation:
+        """What there is to wait for outside of a branch so that an operation of it has run."""
+        while op.graph is not self and op.graph.root is self:
+            op = op.graph.waited_for(op)  # type: ignore[attr-defined]
+        return op
 
     @contextmanager
     def _controlled_by(self, operations: list[Operation], outer: bool) -> Iterator[None]:
         scopes = self._scopes
         old = scopes.controllers
-        scopes.controllers = [*old, _Controller(operations, outer)]
+        scopes.controllers = [*old, Controller(operations, outer)]
         try:
             yield
         finally:
@@ -516,26 +501,44 @@ class Graph:
 
     @property
     def _last_id(self) -> int:
-        return self._next_id
+        return self.numbering.last
 
-    # Whether this graph is the body of a function.
+    # Whether this graph is the body of a function: operations with effects run in the order of the program.
     building_function = False
+    # Whether its operations may take tensors of the graphs around it: a function's body, a branch or a loop's body.
+    is_body = False
+
+    @property
+    def root(self) -> Graph:
+        """The graph that this one is a part of: itself, but for branches and loops' bodies of a 1.x graph."""
+        return self
+
+    def count_entry(self, thing: Any, home: Graph) -> None:
+        """Counts what comes into a branch or loop of a 1.x graph: into others nothing does."""
 
     def capture(self, tensor: Tensor) -> Tensor:
         """A tensor that operations of this graph may take for `tensor`: itself, if it is of this graph.
 
+        A tensor of a branch is a further result of the branch then.
+
         Raises:
           RuntimeError: it is an eager tensor, whose value a graph does not know.
-          ValueError: it is of another graph.
+          ValueError: it is of another graph, or of a loop.
         """
         if tensor.is_eager:
             raise RuntimeError(
                 f"{tensor!r}: Attempting to capture an EagerTensor without building a function. "
                 "A graph made by hand does not take eager tensors; pass `tensor.numpy()`."
             )
-        if tensor.op.graph is not self:
-            raise ValueError(f"{tensor} must be from the same graph as the operation that takes it.")
-        return tensor
+        if tensor.op.graph is self:
+            return tensor
+        if tensor.op.graph.root is self:
+            return self.capture(tensor.op.graph.given_out(tensor))  # type: ignore[attr-defined]
+        raise ValueError(f"{tensor} must be from the same graph as the operation that takes it.")
+
+    def came_from(self, op: Operation) -> Tensor | None:
+        """The tensor outside that an operation of a branch or a loop's body stands for."""
+        return None
 
     @property
     def graph_def_versions(self) -> Any:
@@ -561,7 +564,7 @@ class Graph:
 
     def is_feedable(self, tensor: Tensor) -> bool:
         """Whether `tensor` may be fed."""
-        return tensor not in self._unfeedable
+        return tensor.graph is self and tensor not in self._unfeedable
 
     def prevent_fetching(self, op: Tensor | Operation) -> None:
         """Marks an element that must not be fetched."""
@@ -569,7 +572,7 @@ class Graph:
 
     def is_fetchable(self, tensor_or_op: Tensor | Operation) -> bool:
         """Whether `tensor_or_op` may be fetched."""
-        return tensor_or_op not in self._unfetchable
+        return tensor_or_op.graph is self and tensor_or_op not in self._unfetchable
 
     @contextmanager
     def gradient_override_map(self, op_type_map: dict[str, str]) -> Iterator[None]:
@@ -669,7 +672,7 @@ def has_default_operations() -> bool:
 def outermost_context() -> Graph | None:
     """The graph around all functions that this thread is building; None where that is eager execution."""
     for graph in reversed(_stack.graphs):
-        if not graph.building_function:
+        if not graph.is_body:
             return graph
     return None if context.eager_by_default() else _global_graph
 

@@ -31,6 +31,7 @@ class GraphFunction:
       outputs: tensors of the body.
       control_outputs: operations that run although no output needs them.
       levels: for a function with further outputs: what it was before, the smallest first.
+      saved_name: its name in the file that it was read from.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class GraphFunction:
         outputs: Sequence[Tensor],
         control_outputs: Sequence[Operation] = (),
         levels: tuple[GraphFunction, ...] = (),
+        saved_name: str | None = None,
     ) -> None:
         self.graph = graph
         self.inputs = list(inputs)
@@ -47,6 +49,7 @@ class GraphFunction:
         self.control_outputs = list(control_outputs)
         self.levels = (*levels, self)
         self.name: str = levels[0].name if levels else f"__inference_{graph.name}_{next(_counter)}"
+        self.saved_name: str | None = levels[0].saved_name if levels else saved_name
         self.runners: dict[Any, Any] = {}  # what the runtime has made of it
         self.tangents: dict[frozenset[int], Any] = {}  # its tangents, by the inputs that have one
 
@@ -55,8 +58,11 @@ class GraphFunction:
 
     @cached_property
     def written_inputs(self) -> frozenset[int]:
-        """The indices of the inputs that are resources which the function may change."""
-        places = {id(tensor): index for index, tensor in enumerate(self.inputs) if tensor.dtype is resource}
+        """The indices of the inputs that are variables or other resources which the function may change."""
+        places = {
+            id(tensor): index for index, tensor in enumerate(self.inputs)
+            if tensor.dtype is resource or tensor.dtype.is_ref
+        }  # fmt: skip
         found = set()
         for op in self.graph._operations if places else ():
             for index, tensor in enumerate(op.inputs):
@@ -80,7 +86,7 @@ class GraphFunction:
         ops = self.graph._operations
         inner = (function for op in ops for function in opdef.functions_of(op))
         stateful = any(op.definition.stateful and not op.definition.must_be_fed for op in ops)
-        return not stateful and all(function.is_repeatable for function in inner)
+        return not stateful and not self.written_inputs and all(function.is_repeatable for function in inner)
 
     @property
     def is_stateful(self) -> bool:
@@ -185,7 +191,7 @@ def call(function: GraphFunction, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Calls a function: runs it at once, or adds an operation that calls it."""
     if not context.executing_eagerly():
         graph = get_default_graph()
-        taken = [graph.capture(tensor) for tensor in inputs] if graph.building_function else list(inputs)
+        taken = [graph.capture(tensor) for tensor in inputs] if graph.is_body else list(inputs)
         wider = _widened(function, tape.orders(taken, graph))
         dtypes = [tensor.dtype.base_dtype for tensor in wider.outputs]
         made = _calling_operation(function)(taken, f=wider, Tout=dtypes)

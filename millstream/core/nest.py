@@ -378,6 +378,37 @@ def map_structure_up_to(shallow_tree: Any, func: Callable[..., Any], *inputs: An
     return pack_sequence_as(shallow_tree, [func(*leaves) for leaves in zip(*columns, strict=True)])
 
 
+def get_traverse_shallow_structure(traverse_fn: Callable[[Any], Any], structure: Any) -> Any:
+    """The upper part of `structure` that a function chooses, for `map_structure_up_to`.
+
+    Args:
+      traverse_fn: is given the structure, and then its parts from the top down. It says True: all parts; False: none;
+        or a structure of these, one for each part.
+      structure: any structure.
+
+    Returns:
+      True for each leaf that is chosen, False for each part that is not gone into.
+
+    Raises:
+      TypeError: `traverse_fn` gives anything else.
+    """
+    said = traverse_fn(structure)
+    kind = _kind_of_type(structure.__class__)
+    if isinstance(said, bool):
+        if kind is None or not said:
+            return said
+        parts = [get_traverse_shallow_structure(traverse_fn, part) for _, part in kind.items(structure)]
+        return kind.rebuild(structure, parts)
+    if kind is None or not is_nested(said):
+        where = "non-structure" if kind is None else "structure"
+        raise TypeError(f"traverse_fn returned {said!r} for {where}: {structure}")
+
+    def chosen(wanted: Any, part: Any) -> Any:
+        return bool(wanted) and get_traverse_shallow_structure(traverse_fn, part)
+
+    return map_structure_up_to(said, chosen, said, structure)
+
+
 def flatten_dict_items(dictionary: Mapping[Any, Any]) -> dict[Any, Any]:
     """A flat dict from a dict whose keys and values are structures: `{(4, 5): ("a", "b")}` gives `{4: "a", 5: "b"}`.
 

@@ -39,7 +39,7 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 DEAD: Any = type("Dead", (), {"__repr__": lambda self: "DEAD"})()
 
 # Keyword-only kernel parameters that are not attributes: services which the runtime hands in.
-KERNEL_SERVICES = frozenset(("state", "stream", "check", "node", "resource", "region"))
+KERNEL_SERVICES = frozenset(("state", "stream", "check", "within", "node", "resource", "region"))
 # What `op` takes by keyword besides the types of type attributes.
 FLAGS = frozenset(
     "static stateful host traced_only moves_data reads_shape_only commutative aggregate allows_uninitialized "

@@ -149,9 +149,14 @@ class Operation:
         tape.has_grown(self, self.outputs[before:])
 
     def copied(
-        self, graph: Graph, name: str, inputs: Sequence[Tensor], control_inputs: Sequence[Operation]
+        self,
+        graph: Graph,
+        name: str,
+        inputs: Sequence[Tensor],
+        control_inputs: Sequence[Operation],
+        outputs: Sequence[Tensor] | None = None,
     ) -> Operation:
-        """The same operation in another graph, on other inputs."""
+        """The same operation in another graph, on other inputs; it gives what `outputs` give, by default all."""
         new = Operation.__new__(Operation)
         new.graph = graph
         new.definition = self.definition
@@ -164,7 +169,8 @@ class Operation:
         new._colocation = ()
         new._original_op = None
         new.outputs = []
-        graph.adopt(new, [tensor.dtype for tensor in self.outputs], [tensor._shape for tensor in self.outputs])
+        outputs = self.outputs if outputs is None else outputs
+        graph.adopt(new, [tensor.dtype for tensor in outputs], [tensor._shape for tensor in outputs])
         return new
 
     def _add_control_inputs(self, operations: Sequence[Operation]) -> None:

@@ -28,6 +28,7 @@ from millstream.core.variables import (
     check_indexed_slices,
     check_requested_dtype,
     initial_tensor,
+    require_outside,
 )
 
 
@@ -132,6 +133,7 @@ class ResourceVariable(VariableV1):
         with name_scope(name, "Variable", values) as scope:
             graph = get_default_graph()
             full_name = scope[:-1]
+            require_outside(initial_value, scope)
             with graph.colocate_with_name(full_name):
                 with name_scope("Initializer"), device(None):
                     value = initial_tensor(initial_value, dtype)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from millstream.core.export import export
+
 # What may stand before a name: a control input's mark, or the mark of a colocation group.
 _MARKS = ("^", "loc:@")
 
 
+@export(v1=["contrib.framework.prepend_name_scope"])
 def prepend_name_scope(name: str, import_scope: str | None) -> str:
     """`name` under `import_scope`: `"^a"` in `"s"` is `"^s/a"`."""
     if not import_scope:
@@ -14,6 +17,7 @@ def prepend_name_scope(name: str, import_scope: str | None) -> str:
     return f"{mark}{import_scope.rstrip('/')}/{rest}"
 
 
+@export(v1=["contrib.framework.strip_name_scope"])
 def strip_name_scope(name: str, export_scope: str | None) -> str:
     """`name` without `export_scope/`; unchanged where it is not in that scope."""
     if not export_scope:

@@ -113,7 +113,7 @@ def graph_of(values: Sequence[Any] | None) -> Any:
       ValueError: the elements belong to different graphs.
     """
     default = get_default_graph()
-    if default.building_function:
+    if default.is_body:
         return default
     found = None
     for value in values or ():
@@ -125,9 +125,9 @@ def graph_of(values: Sequence[Any] | None) -> Any:
             continue
         if found is None:
             found = element
-        elif element.graph is not found.graph:
+        elif element.graph.root is not found.graph.root:
             raise ValueError(f"{element} must be from the same graph as {found}.")
-    return default if found is None else found.graph
+    return default if found is None else found.graph.root
 
 
 @export(v1=["device"])

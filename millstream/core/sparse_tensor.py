@@ -120,7 +120,7 @@ class SparseTensor(CompositeTensor):
     __repr__ = __str__
 
 
-@export(v1=["convert_to_tensor_or_sparse_tensor"])
+@export(v1=["convert_to_tensor_or_sparse_tensor", "contrib.framework.convert_to_tensor_or_sparse_tensor"])
 def convert_to_tensor_or_sparse_tensor(value: Any, dtype: Any = None, name: str | None = None) -> Any:
     """Like `tf.convert_to_tensor`, but leaves sparse values sparse.
 

@@ -472,6 +472,21 @@ def initial_tensor(initial_value: Any, dtype: Any) -> Tensor:
     return to_tensor(value, None if dtype is None else as_dtype(dtype), name="initial_value")
 
 
+def require_outside(initial_value: Any, scope: str) -> None:
+    """Demands that an initial value is no tensor of a branch or a loop's body: variables are made outside of them.
+
+    Raises:
+      ValueError: it is one.
+    """
+    if not isinstance(initial_value, Tensor) or initial_value.is_eager:
+        return
+    if initial_value.graph.root is not initial_value.graph:
+        raise ValueError(
+            f"Initializer for variable {scope} is from inside a control-flow construct, such as a loop or conditional. "
+            "When creating a variable inside a loop or conditional, use a lambda as the initializer."
+        )
+
+
 class RefVariable(VariableV1):
     """The 1.x kind of variable: operations take a reference to it. `tf.Variable` makes these by default.
 
@@ -522,6 +537,7 @@ class RefVariable(VariableV1):
         with init_scope(), name_scope(name, "Variable", values) as scope:
             graph = get_default_graph()
             full_name = scope[:-1]
+            require_outside(initial_value, scope)
             if callable(initial_value):
                 with graph.colocate_with_name(full_name):
                     with name_scope("Initializer"), device(None):

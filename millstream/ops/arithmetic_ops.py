@@ -79,8 +79,10 @@ def add_v2(x: Any, y: Any, name: str | None = None) -> Tensor:
 # --- Division -----------------------------------------------------------------------------------------------
 
 
-def _nonzero(xp: Any, y: Any, check: Any) -> Any:
+def _nonzero(xp: Any, x: Any, y: Any, check: Any) -> Any:
     """An integer divisor, checked; zeros are replaced, since what dividing by them gives is not defined."""
+    if not x.size:  # then nothing is divided
+        return xp.ones_like(y)
     check(xp.all(y != 0), errors.InvalidArgumentError, "Integer division by zero")
     return xp.where(y == 0, xp.ones_like(y), y)
 
@@ -102,23 +104,23 @@ def _quotient(xp: Any, x: Any, y: Any) -> Any:
 
 
 def _floor_div(xp: Any, x: Any, y: Any, *, check: Any) -> Any:
-    return xp.floor_divide(x, _nonzero(xp, y, check)) if _is_integer(x) else xp.floor(_quotient(xp, x, y))
+    return xp.floor_divide(x, _nonzero(xp, x, y, check)) if _is_integer(x) else xp.floor(_quotient(xp, x, y))
 
 
 def _floor_mod(xp: Any, x: Any, y: Any, *, check: Any) -> Any:
-    return xp.remainder(x, _nonzero(xp, y, check) if _is_integer(x) else y)
+    return xp.remainder(x, _nonzero(xp, x, y, check) if _is_integer(x) else y)
 
 
 def _truncate_div(xp: Any, x: Any, y: Any, *, check: Any) -> Any:
     if not _is_integer(x):
         return xp.trunc(x / y)
-    y = _nonzero(xp, y, check)
+    y = _nonzero(xp, x, y, check)
     quotient = xp.floor_divide(x, y)
     return quotient + ((quotient * y != x) & ((x < 0) != (y < 0)))
 
 
 def _truncate_mod(xp: Any, x: Any, y: Any, *, check: Any) -> Any:
-    return xp.fmod(x, _nonzero(xp, y, check) if _is_integer(x) else y)
+    return xp.fmod(x, _nonzero(xp, x, y, check) if _is_integer(x) else y)
 
 
 def _div(xp: Any, x: Any, y: Any, *, check: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from millstream.core import gradients
 from millstream.core.conversion import to_tensor
-from millstream.core.dtypes import resource
+from millstream.core.dtypes import resource, variant
 from millstream.core.graph_function import Derivative, GraphFunction
 from millstream.core.opdef import find
 from millstream.core.tensor import Tensor
@@ -103,11 +103,18 @@ def _gradients_of(
 ) -> Any:
     def compute() -> list[Tensor]:
         found = derivative.apply(inputs, outputs, grads)
-        return [
-            zeros_for(inputs[index]) if found[index] is None else gradients.dense(found[index]) for index in connected
-        ]
+        return [_whole(inputs[index], found[index]) for index in connected]
 
     return compute
+
+
+def _whole(tensor: Tensor, grad: Any) -> Tensor:
+    """The gradient of an input, the same in form for all branches: a tensor, or a list as long as the input."""
+    if grad is None:
+        return zeros_for(tensor)
+    if tensor.dtype is variant:
+        return find("AddN")([grad, zeros_for(tensor)])
+    return gradients.dense(grad)
 
 
 def zeros_for(tensor: Tensor) -> Tensor:

@@ -160,9 +160,28 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
             raise errors.InvalidArgumentError(None, None, message)
         return None
     with name_scope(name, "Assert", [condition, *data]):
-        for item in data:  # as in TensorFlow, which looks at the dtypes first: the constants count among the nodes
-            to_tensor(item)
-        return assert_op(condition, list(data), summarize=3 if summarize is None else summarize, name="Assert")
+        # As in TensorFlow, which looks at the dtypes first: the constants count among the nodes.
+        shown = [to_tensor(item) for item in data]
+        summarize = 3 if summarize is None else summarize
+        if all(tensor.dtype.base_dtype.name in ("string", "int32") for tensor in shown):
+            return assert_op(condition, list(data), summarize=summarize, name="Assert")
+        condition = to_tensor(condition, name="Condition")
+        graph = get_default_graph()
+        tensors = [graph.capture(item) for item in (condition, *data) if isinstance(item, Tensor)]
+        with graph.numbering.stands_for(_guarded_operations(tensors, len(shown))):
+            return assert_op(condition, list(data), summarize=summarize, name="Assert")
+
+
+def _guarded_operations(tensors: Sequence[Tensor], shown: int) -> int:
+    """How many operations an assertion is in TensorFlow 1, which puts it into a branch where the condition is false.
+
+    Args:
+      tensors: the condition, and what is a tensor of all that is shown.
+      shown: how many values are shown.
+    """
+    switches = len({id(tensor) for tensor in tensors})
+    constants = shown + 1 - len(tensors)
+    return 4 + 2 + constants + 1 + switches + 2  # the condition, NoOp and its gate, …, Assert, …, its gate and Merge
 
 
 # --- Ordering -----------------------------------------------------------------------------------------------

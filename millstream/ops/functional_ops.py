@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from millstream.core import errors
 from millstream.core.dtypes import ANY
 from millstream.core.opdef import Shape, op
 from millstream.core.shape_context import ShapeContext
-from millstream.ops.list_values import Stack
+from millstream.core.shape_rules import same_as
+from millstream.ops.list_values import ElementList
 
 _BRANCHES = "*, Tout: list(type) >= 0, then_branch: func, else_branch: func, output_shapes: list(shape) = []"
 _CASES = "*, Tout: list(type) >= 0, branches: list(func) >= 1, output_shapes: list(shape) = []"
@@ -91,11 +93,23 @@ def stateless_case_op(xp, branch_index, input, *, branches, region):
 def fake_param_op(xp, *, dtype, shape):
     """Stands for an output that a branch does not compute: its shape is that of the branch which does."""
     if dtype.name == "variant":
-        return Stack()
+        return ElementList()
     return xp.zeros([dim or 0 for dim in shape or ()], dtype.as_numpy_dtype)
 
 
 fake_param_op.no_gradient("it depends on nothing")
+
+
+@op("TakenValue(value: T, taken: bool) -> output: T", T=ANY, shape=same_as(0))
+def taken_value_op(xp, value, taken, *, check):
+    """What a branch computes and its operation does not give: there is a value where the branch was taken."""
+    check(taken, errors.InvalidArgumentError, "Retval[0] does not have value")
+    return value
+
+
+@taken_value_op.gradient
+def _(op, grad):
+    return grad, None
 
 
 @if_op.gradient

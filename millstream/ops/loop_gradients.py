@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from millstream.core import context, gradients, tape
 from millstream.core.conversion import to_tensor
-from millstream.core.dtypes import resource
+from millstream.core.dtypes import resource, variant
 from millstream.core.graph_function import Derivative, GraphFunction, call, filled
 from millstream.core.opdef import find
+from millstream.core.static_values import constant_value
 from millstream.core.tensor import Tensor
 from millstream.ops.branch_gradients import zeros_for
-from millstream.ops.list_ops import empty_list, pop_back, tensor_list_push_back_op
+from millstream.ops.list_ops import WRITES_ONCE, empty_list, pop_back, tensor_list_push_back_op
 from millstream.ops.while_loop import while_loop_v2
 
 
@@ -34,6 +35,7 @@ def loop_gradient(op: Any, grads: Sequence[Any]) -> list[Any]:
       grads: the gradients of its outputs; None where nothing depends on one.
     """
     body = next(level for level in op.attrs["body"].levels if all(grad is None for grad in grads[len(level.outputs) :]))
+    _note_writes(op, body)
     derivative = body.derivative
     if not derivative.connected:
         return [None] * len(op.inputs)
@@ -41,6 +43,24 @@ def loop_gradient(op: Any, grads: Sequence[Any]) -> list[Any]:
     reverse = _Reverse(op, body, derivative, kept)
     found = reverse.build(grads)
     return [found.get(index) for index in range(len(op.inputs))]
+
+
+def _note_writes(op: Any, body: GraphFunction) -> None:
+    """Marks where the body writes a new list of the program at a place that moves on each turn: nowhere twice."""
+    for start, x, y in zip(op.inputs[: len(body.inputs)], body.inputs, body.outputs, strict=True):
+        is_write = y.op.type == "TensorListSetItem" and y.op.inputs[0] is x
+        if is_write and start.op.type == "TensorListReserve" and _moves_on(body, y.op.inputs[1]):
+            y.op.attrs = {**y.op.attrs, WRITES_ONCE: True}
+
+
+def _moves_on(body: GraphFunction, index: Tensor) -> bool:
+    """Whether an input of a loop's body is another number in each turn."""
+    place = next((place for place, x in enumerate(body.inputs) if x is index), None)
+    step = None if place is None else body.outputs[place].op
+    if step is None or step.type not in ("AddV2", "Add", "Sub") or step.inputs[0] is not index:
+        return False
+    by = constant_value(step.inputs[1])
+    return by is not None and bool(by)
 
 
 # --- The loop itself --------------------------------------------------------------------------------------------------
@@ -77,21 +97,21 @@ def _is_invariant(body: GraphFunction, tensor: Tensor) -> bool:
 def _extend(op: Any, body: GraphFunction, tensors: Sequence[Tensor]) -> _Kept:
     """Adds a counter and a list for each tensor to a loop."""
     cond = op.attrs["cond"]
-    with op.graph.as_default(), op.graph.control_dependencies(None), tape.recorded_by(()):
+    with op.graph.as_default(), op.graph._controlled_by([], outer=False), tape.recorded_by(()):
         start = [
             to_tensor(0, dtype="int32", name="turns"),
             *(empty_list(tensor.dtype.base_dtype) for tensor in tensors),
         ]
     inputs, outputs = list(body.inputs), list(body.outputs)
     with body.graph.as_default(), context.scope(""), tape.recorded_by(()):
-        turns = body.graph.add_input(start[0].dtype, (), "turns")
+        turns = body.graph.add_input(start[0].dtype, (), f"{op.name}/turns")
         new = [find("AddV2")(turns, 1)]
         inputs.append(turns)
         for tensor, initial in zip(tensors, start[1:], strict=True):
-            kept = body.graph.add_input(initial.dtype, (), "kept")
+            kept = body.graph.add_input(initial.dtype, (), f"{op.name}/kept")
             new.append(tensor_list_push_back_op(kept, tensor))
             inputs.append(kept)
-    unused = [cond.graph.add_input(initial.dtype, (), "unused") for initial in start]
+    unused = [cond.graph.add_input(initial.dtype, (), f"{op.name}/unused") for initial in start]
     wider = GraphFunction(body.graph, inputs, [*outputs, *new], body.control_outputs, body.levels)
     test = GraphFunction(cond.graph, [*cond.inputs, *unused], cond.outputs, cond.control_outputs, cond.levels)
     first = len(op.outputs)
@@ -121,7 +141,7 @@ class _Reverse:
     def build(self, grads: Sequence[Any]) -> dict[int, Any]:
         """Adds the loop; gives the gradients by input."""
         op = self._op
-        start = [filled(op.outputs[index], grads[index]) for index in self._flowing]
+        start = [_whole(op.outputs[index], grads[index]) for index in self._flowing]
         sums = [zeros_for(op.inputs[index]) for index in self._summed]
         lists = [op.outputs[index] for index in self._kept.lists.values()]
         shapes = [op.outputs[index]._shape for index in self._flowing]
@@ -180,3 +200,9 @@ class _Reverse:
             return to_tensor(tensor.op.attrs["value"], dtype=tensor.dtype)
         place = next(index for index, x in enumerate(self._body.inputs) if x is tensor)
         return self._op.inputs[place]
+
+
+def _whole(output: Tensor, grad: Any) -> Tensor:
+    """The gradient of an output of a loop; that of a list as long as the list."""
+    found = filled(output, grad)
+    return found if grad is None or output.dtype is not variant else find("AddN")([found, find("ZerosLike")(output)])

@@ -105,7 +105,7 @@ def _open_scope(tensor: Any, name: str) -> str | None:
 def _graph_for(tensor: Any) -> Graph:
     """The graph that an operation on `tensor` belongs to."""
     default = get_default_graph()
-    return default if default.building_function or tensor.is_eager else tensor.op.graph
+    return default if default.is_body or tensor.is_eager else tensor.op.graph.root
 
 
 def _operand(value: Any, tensor: Any, scope: str | None, name: str, dtype: Any = None, preferred: Any = None) -> Any:

@@ -369,14 +369,12 @@ def _reverse_sequence_shape(c: ShapeContext) -> Any:
     shape=_reverse_sequence_shape,
 )
 def reverse_sequence_op(xp, input, seq_lengths, *, seq_dim, batch_dim, check):
-    from millstream.core.errors import InvalidArgumentError
-
     size = input.shape[seq_dim]
     if seq_lengths.shape != (input.shape[batch_dim],):
         raise ValueError(f"Length of seq_lens != input.dims({batch_dim}), ({seq_lengths.shape[0]} vs. "
                          f"{input.shape[batch_dim]})")  # fmt: skip
-    fits = xp.all((seq_lengths >= 0) & (seq_lengths <= size))
-    check(fits, InvalidArgumentError, f"seq_lens must be in [0, {size}], but are {{0}}", seq_lengths)
+    _check_lengths(xp, seq_lengths < 0, "seq_lens({0}) < 0", check)
+    _check_lengths(xp, seq_lengths > size, f"seq_lens({{0}}) > input.dims({seq_dim})", check)
 
     def along(values: Any, axis: int) -> Any:
         return xp.reshape(values, [-1 if other == axis else 1 for other in range(input.ndim)])
@@ -386,6 +384,14 @@ def reverse_sequence_op(xp, input, seq_lengths, *, seq_dim, batch_dim, check):
     source = xp.where(position < lengths, lengths - 1 - position, position)
     wanted = xp.broadcast_to(xp.clip(source, 0, max(size - 1, 0)), input.shape)
     return xp.take_along_axis(input, wanted, seq_dim)
+
+
+def _check_lengths(xp: Any, wrong: Any, message: str, check: Any) -> None:
+    """Demands that no length is wrong; the message says which is."""
+    from millstream.core.errors import InvalidArgumentError
+
+    if wrong.size:
+        check(~xp.any(wrong), InvalidArgumentError, message, xp.argmax(wrong))
 
 
 @reverse_sequence_op.gradient

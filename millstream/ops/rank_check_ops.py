@@ -264,7 +264,7 @@ def _assert_scalar(tensor: Any, name: str | None, lead: str) -> Tensor:
         return tensor
 
 
-@export(v1=["debugging.assert_scalar", "assert_scalar"])
+@export(v1=["debugging.assert_scalar", "assert_scalar", "contrib.framework.assert_scalar"])
 def assert_scalar(tensor: Any, name: str | None = None, message: str | None = None) -> Tensor:
     """The tensor, whose static shape must be that of a scalar.
 
@@ -378,7 +378,10 @@ def _check_integer(x: Any, lead: str) -> None:
         raise TypeError(f'{lead}Expected "x" to be integer type.  Found: {name_of(x, "tensor")} of dtype {x.dtype}')
 
 
-@export("debugging.assert_same_float_dtype", v1=["assert_same_float_dtype"])
+@export(
+    "debugging.assert_same_float_dtype",
+    v1=["assert_same_float_dtype", "contrib.framework.assert_same_float_dtype"],
+)
 def assert_same_float_dtype(tensors: Any = None, dtype: Any = None) -> dtypes.DType:
     """The floating dtype that all tensors have.
 

@@ -1,6 +1,7 @@
 """Operations that give the elements of a tensor another shape or order of dimensions."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def _reshape_shape(c: ShapeContext) -> Any:
     static=("shape",),
 )
 def reshape_op(xp, tensor, shape):
-    return xp.reshape(tensor, _complete_shape(to_ints(shape), int(np.prod(tensor.shape, dtype=np.int64))))
+    return xp.reshape(tensor, _complete_shape(to_ints(shape), math.prod(tensor.shape)))
 
 
 def _complete_shape(wanted: list[int], count: int) -> tuple[int, ...]:
@@ -57,7 +58,7 @@ def _complete_shape(wanted: list[int], count: int) -> tuple[int, ...]:
     for axis, size in enumerate(wanted):
         if size < -1:
             raise ValueError(f"Size {axis} must be non-negative, not {size}")
-    known = int(np.prod([size for size in wanted if size >= 0], dtype=np.int64))
+    known = math.prod(size for size in wanted if size >= 0)
     if not inferred:
         if known != count:
             raise ValueError(

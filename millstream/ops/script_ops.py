@@ -186,9 +186,9 @@ def _name_of(function: Callable[..., Any]) -> str:
 def _graph_of(values: Any) -> Graph:
     """The graph in which a function of these arguments is put."""
     default = get_default_graph()
-    if default.building_function:
+    if default.is_body:
         return default
-    return next((value.graph for value in values if isinstance(value, Tensor)), default)
+    return next((value.graph.root for value in values if isinstance(value, Tensor)), default)
 
 
 def _operation_of(graph: Graph) -> Any:

@@ -20,7 +20,7 @@ from millstream.ops.top_k_ops import top_k
 _DIRECTIONS = ("ASCENDING", "DESCENDING")
 
 
-@export("sort")
+@export("sort", v1=["contrib.framework.sort"])
 def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
     """Sorts a tensor along an axis.
 
@@ -39,7 +39,7 @@ def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | 
         return -found if ascending else found
 
 
-@export("argsort")
+@export("argsort", v1=["contrib.framework.argsort"])
 def argsort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
 ) -> Tensor:

@@ -66,6 +66,14 @@ def _variable_shape(c: ShapeContext) -> Any:
     return _variable_shape_of(c.inputs[0])
 
 
+@op("DisableCopyOnRead(resource: resource)", stateful=True, writes=())
+def disable_copy_on_read_op(xp, resource, *, state):
+    """Tells TensorFlow 2 that it may share a variable's memory with who reads it; here nothing has to be done."""
+
+
+disable_copy_on_read_op.no_gradient("it gives nothing")
+
+
 @op("ReadVariableOp(resource: resource, *, dtype: type) -> value: dtype", shape=_variable_shape, stateful=True)
 def read_variable_op(xp, resource, *, state):
     return state.read(resource)

@@ -256,3 +256,17 @@ def string_format(
 
 for _definition in (as_string_op, string_to_number_op, string_join_op, string_format_op):
     _definition.no_gradient("text has no derivative")
+
+
+# --- Patterns -----------------------------------------------------------------------------------------------
+
+
+@op("StaticRegexFullMatch(input: string, *, pattern: string) -> output: bool", shape=same_as(0), host=True)
+def static_regex_full_match_op(xp, input, *, pattern):
+    """Whether strings match a pattern as a whole: graphs that save ask so whether they save to a remote place."""
+    matcher = re.compile(pattern.encode("utf-8", "surrogateescape"))
+    found = [matcher.fullmatch(item) is not None for item in input.reshape(-1)]
+    return np.array(found, np.bool_).reshape(input.shape)
+
+
+static_regex_full_match_op.no_gradient("strings have no gradient")

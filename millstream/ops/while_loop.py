@@ -7,15 +7,17 @@ from typing import Any
 from millstream.core import context, nest, shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
+from millstream.core.graph import get_default_graph
 from millstream.core.opdef import Shape, find
-from millstream.core.operation import Operation
 from millstream.core.scopes import name_scope
+from millstream.core.sparse_tensor import SparseTensor
 from millstream.core.tensor import Tensor
 from millstream.core.tensor_spec import TensorSpec
 from millstream.core.variable_handle import handle_data
 from millstream.ops.functional_ops import stateless_while_op, while_op
 from millstream.ops.identity_ops import identity
-from millstream.ops.traced_functions import TracedFunction, all_captures
+from millstream.ops.loop_reads import read_each_turn
+from millstream.ops.traced_functions import TracedFunction, all_captures, require_bool_scalar, require_callable
 
 
 @export(v2=["while_loop"])
@@ -46,7 +48,8 @@ def while_loop_v2(
       name: the operation's name.
 
     Returns:
-      The values after the last turn, in the structure of `loop_vars`.
+      The values after the last turn, in the structure of `loop_vars` (in eager execution and in 1.x graphs as a list or
+      tuple where the body gives one).
 
     Raises:
       TypeError: `cond` or `body` is not callable, or a dtype changes.
@@ -58,7 +61,7 @@ def while_loop_v2(
       10
     """
     return _while_loop(
-        cond, body, loop_vars, shape_invariants, back_prop, maximum_iterations, parallel_iterations, name
+        cond, body, loop_vars, shape_invariants, back_prop, maximum_iterations, parallel_iterations, name, "'{}'"
     )
 
 
@@ -86,9 +89,9 @@ def while_loop(
       TypeError, ValueError: as in 2.x; `loop_vars` is empty.
     """
     if not loop_vars and isinstance(loop_vars, (list, tuple)):
-        raise ValueError("'loop_vars' must be provided.")
+        raise ValueError("No loop variables provided")
     result = _while_loop(
-        cond, body, loop_vars, shape_invariants, back_prop, maximum_iterations, parallel_iterations, name
+        cond, body, loop_vars, shape_invariants, back_prop, maximum_iterations, parallel_iterations, name, "{}"
     )
     packed = isinstance(result, (list, tuple)) and len(result) == 1
     return result[0] if packed and not return_same_structure else result
@@ -103,14 +106,13 @@ def _while_loop(
     maximum_iterations: Any,
     parallel_iterations: int,
     name: str | None,
+    label: str,
 ) -> Any:
-    for function, label in ((cond, "cond"), (body, "body")):
-        if not callable(function):
-            raise TypeError(f"'{label}' must be callable.")
+    require_callable(label, cond=cond, body=body)
     if not isinstance(loop_vars, (list, tuple)):
         loop_vars = [loop_vars]
     if not isinstance(parallel_iterations, int) or parallel_iterations < 1:
-        raise TypeError("'parallel_iterations' must be a positive integer.")
+        raise TypeError(f"{label.format('parallel_iterations')} must be a positive integer.")
     if context.executing_eagerly():
         return _python_loop(cond, body, loop_vars, maximum_iterations)
     with name_scope(name, "while", None) as scope:
@@ -122,21 +124,24 @@ def _python_loop(cond: Any, body: Any, loop_vars: Any, maximum_iterations: Any) 
     turns = None if maximum_iterations is None else int(to_tensor(maximum_iterations))
     count = 0
     while (turns is None or count < turns) and cond(*loop_vars):
-        loop_vars = _in_structure(body(*loop_vars), loop_vars)
+        loop_vars = _checked_result(body(*loop_vars), loop_vars)
         count += 1
     return nest.map_structure(to_tensor, loop_vars, expand_composites=True)
 
 
-def _in_structure(result: Any, loop_vars: Any) -> Any:
-    """What a body gave, as a list or tuple like the loop variables.
+def _checked_result(result: Any, loop_vars: Any) -> Any:
+    """What a body gave: a list or tuple with the structure of the loop variables.
 
     Raises:
       ValueError, TypeError: it has another structure.
     """
     if not isinstance(result, (list, tuple)) or (len(loop_vars) == 1 and _is_unpacked(result, loop_vars[0])):
         result = [result]
-    nest.assert_same_structure(list(result), list(loop_vars), expand_composites=True)
-    return type(loop_vars)(result) if type(loop_vars) in (list, tuple) else loop_vars._make(result)
+    first, second = list(loop_vars), list(result)
+    if context.executing_eagerly() or get_default_graph().building_function:
+        first, second = second, first  # the message tells of the one and then of the other
+    nest.assert_same_structure(first, second, expand_composites=True)
+    return result
 
 
 def _is_unpacked(result: Any, variable: Any) -> bool:
@@ -154,44 +159,64 @@ class _Loop:
         self, cond: Any, body: Any, loop_vars: Any, shape_invariants: Any, maximum_iterations: Any, scope: str
     ) -> None:
         self._scope = scope
-        self._loop_vars = nest.map_structure(_as_loop_var, loop_vars, expand_composites=True)
-        self._values = nest.flatten(self._loop_vars, expand_composites=True)
-        self._shapes = _invariant_shapes(shape_invariants, self._loop_vars, self._values)
+        self._in_function = get_default_graph().building_function
         self._limit = None
         if maximum_iterations is not None:
-            self._limit = find("Cast")(to_tensor(maximum_iterations, name="maximum_iterations"), DstT="int32")
-            self._values = [to_tensor(0, "int32", name="loop_counter"), *self._values]
+            self._limit = _as_limit(maximum_iterations)
+            start = to_tensor(0, self._limit.dtype, name="iteration_counter")
+        self._loop_vars = nest.map_structure(_as_loop_var, loop_vars, expand_composites=True)
+        self._result = self._loop_vars  # what has the structure of the results
+        self._values = nest.flatten(self._loop_vars, expand_composites=True)
+        self._shapes = _invariant_shapes(shape_invariants, self._loop_vars, self._values)
+        if self._limit is not None:
+            self._values = [start, *self._values]
             self._shapes = [(), *self._shapes]
-        self._cond = self._traced("cond", self._test(cond))
-        self._body = self._traced("body", self._turn(body))
+        self._numbering = get_default_graph().numbering
+        self._values = [get_default_graph().capture(value) for value in self._values]
+        self._numbering.skip(len(self._values))  # Enter
+        self._cond = self._traced("cond", self._test(cond), "Merge")
+        self._numbering.skip(1 + len(self._values))  # LoopCond, Switch
+        self._body = self._traced("body", self._turn(body), "Identity", self._cond)
+        self._numbering.skip(len(self._values))  # NextIteration
 
     def _test(self, cond: Any) -> Callable[..., Any]:
         def test(*flat: Tensor) -> Any:
             if self._limit is None:
-                return _as_condition(cond(*self._packed(flat)))
-            below = find("Less")(flat[0], self._limit)
-            return find("LogicalAnd")(below, _as_condition(cond(*self._packed(flat[1:]))))
+                holds = self._as_condition(cond(*self._packed(flat)))
+            else:
+                below = find("Less")(flat[0], self._limit)
+                holds = find("LogicalAnd")(below, self._as_condition(cond(*self._packed(flat[1:]))))
+            if not self._in_function:
+                require_bool_scalar(holds, "LoopCond", "input", f"{self._scope}LoopCond", 1)
+            return holds
 
         return test
 
     def _turn(self, body: Any) -> Callable[..., Any]:
         def turn(*flat: Tensor) -> list[Any]:
-            counted = flat[1:] if self._limit is not None else flat
-            result = _in_structure(body(*self._packed(counted)), self._loop_vars)
-            new = [to_tensor(leaf) for leaf in nest.flatten(result, expand_composites=True)]
-            return new if self._limit is None else [find("AddV2")(flat[0], 1), *new]
+            count = [] if self._limit is None else [find("AddV2")(flat[0], 1, name="add")]
+            result = _checked_result(body(*self._packed(flat[len(count) :])), self._packed(flat[len(count) :]))
+            if not self._in_function:
+                self._result = result
+            return [*count, *(to_tensor(leaf) for leaf in nest.flatten(result, expand_composites=True))]
 
         return turn
+
+    def _as_condition(self, value: Any) -> Tensor:
+        return _as_scalar(value) if self._in_function else to_tensor(value)
 
     def _packed(self, flat: Sequence[Tensor]) -> Any:
         return nest.pack_sequence_as(self._loop_vars, list(flat), expand_composites=True)
 
-    def _traced(self, label: str, function: Callable[..., Any]) -> TracedFunction:
-        traced = TracedFunction(f"{self._scope}{label}".replace("/", "_"))
-        arguments = [
-            traced.add_input(value.dtype.base_dtype, shape, value.op.name.rpartition("/")[2], handle_data(value))
-            for value, shape in zip(self._values, self._shapes, strict=True)
-        ]
+    def _traced(
+        self, label: str, function: Callable[..., Any], variable: str, beside: TracedFunction | None = None
+    ) -> TracedFunction:
+        """The function as a graph; TensorFlow 1 calls the operations `variable` that stand there for loop variables."""
+        traced = TracedFunction(f"{self._scope}{label}".replace("/", "_"), "Enter", beside)
+        arguments = []
+        for value, shape in zip(self._values, self._shapes, strict=True):
+            name = value.op.name.rpartition("/")[2] if self._in_function else f"{self._scope}{variable}"
+            arguments.append(traced.add_input(value.dtype.base_dtype, shape, name, handle_data(value)))
         traced.trace(function, arguments)
         return traced
 
@@ -199,25 +224,23 @@ class _Loop:
         """Adds the operation; gives its results in the structure of the loop variables."""
         self._check()
         captured = all_captures((self._cond, self._body))
-        test = self._cond.with_captures(captured, self._cond.outputs)
-        inner = [self._body.graph.capture(tensor) for tensor in captured]
-        turn = self._body.with_captures(captured, [*self._body.outputs, *inner])
-        op = stateless_while_op if test.is_repeatable and turn.is_repeatable else while_op
-        outputs = op(
-            [*self._values, *captured], cond=test, body=turn, output_shapes=self._shapes,
-            parallel_iterations=parallel_iterations, name=self._scope,
-        )  # fmt: skip
-        if isinstance(outputs, Operation):
-            return self._loop_vars
-        results = outputs[len(self._values) - len(self._loop_leaves) : len(self._values)]
-        results = [identity(tensor, name="Exit") for tensor in results]
-        if not back_prop:
-            results = [find("StopGradient")(tensor) for tensor in results]
-        return self._packed(results)
-
-    @property
-    def _loop_leaves(self) -> list[Any]:
-        return nest.flatten(self._loop_vars, expand_composites=True)
+        if not self._in_function:
+            anew = read_each_turn([self._cond.graph, self._body.graph])
+            self._body.result = [anew.get(id(tensor), tensor) for tensor in self._body.result]
+        with self._numbering.stands_for(0):
+            test = self._cond.with_captures(captured, self._cond.outputs)
+            inner = [self._body.graph.capture(tensor) for tensor in captured]
+            turn = self._body.with_captures(captured, [*self._body.outputs, *inner])
+            op = stateless_while_op if test.is_repeatable and turn.is_repeatable else while_op
+            outputs = op(
+                [*self._values, *captured], cond=test, body=turn, output_shapes=self._shapes,
+                parallel_iterations=parallel_iterations, name=self._scope,
+            )  # fmt: skip
+        leave = identity if back_prop else find("StopGradient")
+        results = [leave(tensor, name="Exit") for tensor in outputs[: len(self._values)]]
+        return nest.pack_sequence_as(
+            self._result, results if self._limit is None else results[1:], expand_composites=True
+        )
 
     def _check(self) -> None:
         """Demands that a turn changes neither dtypes nor shapes.
@@ -232,8 +255,9 @@ class _Loop:
                     f"{new.dtype.base_dtype!r} after 1 iteration. {value.name} type should remain constant."
                 )
             if not is_as_specific(new._shape, shape):
+                label, entered = (f"`{value.name}`", shape) if self._in_function else (f"'{value.name}'", value._shape)
                 raise ValueError(
-                    f"Input tensor `{value.name}` enters the loop with shape {shapes.TensorShape(shape)}, but has "
+                    f"Input tensor {label} enters the loop with shape {shapes.TensorShape(entered)}, but has "
                     f"shape {new.shape} after one iteration. To allow the shape to vary across iterations, use the "
                     "`shape_invariants` argument of tf.while_loop to specify a less-specific shape."
                 )
@@ -244,7 +268,21 @@ def _as_loop_var(value: Any) -> Any:
     return tensor if not tensor.is_eager else identity(tensor)
 
 
-def _as_condition(value: Any) -> Tensor:
+def _as_limit(maximum_iterations: Any) -> Tensor:
+    """The greatest number of turns: an integer scalar.
+
+    Raises:
+      TypeError: it is no integer.
+      ValueError: it is not scalar.
+    """
+    dtype = None if hasattr(maximum_iterations, "dtype") else "int32"
+    limit = to_tensor(maximum_iterations, dtype, "maximum_iterations")
+    if limit._shape not in ((), None):
+        raise ValueError(f"maximum_iterations must be a scalar, saw shape: {limit.shape}")
+    return limit
+
+
+def _as_scalar(value: Any) -> Tensor:
     """The result of a condition: a scalar.
 
     Raises:
@@ -267,7 +305,7 @@ def _invariant_shapes(shape_invariants: Any, loop_vars: Any, values: Sequence[Te
       ValueError: a variable enters the loop with another shape.
     """
     if shape_invariants is None:
-        return [value._shape for value in values]
+        return [shape for variable in nest.flatten(loop_vars) for shape in _shapes_of(variable)]
     flat = _expanded(shape_invariants, loop_vars)
     for value, shape in zip(values, flat, strict=True):
         if not is_as_specific(value._shape, shape):
@@ -277,6 +315,14 @@ def _invariant_shapes(shape_invariants: Any, loop_vars: Any, values: Sequence[Te
                 f"{shapes.TensorShape(shape)}."
             )
     return flat
+
+
+def _shapes_of(variable: Any) -> list[Shape]:
+    """The shapes that a variable's tensors have in all turns where nothing else is said."""
+    found = [part._shape for part in nest.flatten(variable, expand_composites=True)]
+    if isinstance(variable, SparseTensor):  # how many values there are may change
+        found[:2] = [shape and (None, *shape[1:]) for shape in found[:2]]
+    return found
 
 
 def _expanded(shape_invariants: Any, loop_vars: Any) -> list[Shape]:
@@ -293,7 +339,11 @@ def _expanded(shape_invariants: Any, loop_vars: Any) -> list[Shape]:
 
 
 def _plain_shape(item: Any) -> Shape:
-    return item._shape if isinstance(item, TensorSpec) else shapes.as_plain(item)
+    if isinstance(item, TensorSpec):
+        return item._shape
+    if isinstance(item, int):
+        raise TypeError(f"'shape' must be one of TypeSpec, TensorShape or None. Received: {type(item)}")
+    return shapes.as_plain(item)
 
 
 def is_as_specific(shape: Shape, general: Shape) -> bool:

@@ -253,7 +253,7 @@ class Optimizer:
     def variables(self) -> list[Variable]:
         """The optimiser's own variables in the default graph, sorted by name."""
         slots = [slot for slots in self._slots.values() for slot in slots.values()]
-        graph = get_default_graph()
+        graph = get_default_graph().root
         found = [var for var in (*self._non_slot_variables(), *slots) if var.is_eager or var.graph is graph]
         return sorted(found, key=lambda var: var.name)
 
@@ -297,7 +297,7 @@ class Optimizer:
     def _get_non_slot_variable(self, name: str, graph: Graph | None = None) -> Variable | None:
         """The variable of the optimiser as a whole called `name` in a graph, or None."""
         eager = self._non_slot_dict.get((name, None))
-        return self._non_slot_dict.get((name, get_default_graph() if graph is None else graph), eager)
+        return self._non_slot_dict.get((name, get_default_graph().root if graph is None else graph), eager)
 
     def _non_slot_variables(self) -> Iterable[Variable]:
         """All variables of the optimiser as a whole."""

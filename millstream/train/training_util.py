@@ -15,7 +15,7 @@ from millstream.core.variables import Variable
 from millstream.ops.init_ops import Zeros
 
 
-@export(v1=["train.get_global_step"])
+@export(v1=["train.get_global_step", "contrib.framework.get_global_step"])
 def get_global_step(graph: Graph | None = None) -> Any:
     """The global step of a graph: what is in `GraphKeys.GLOBAL_STEP`, or the tensor `global_step:0`, or None.
 
@@ -43,7 +43,7 @@ def get_global_step(graph: Graph | None = None) -> Any:
     return step
 
 
-@export(v1=["train.create_global_step"])
+@export(v1=["train.create_global_step", "contrib.framework.create_global_step"])
 def create_global_step(graph: Graph | None = None) -> Variable:
     """Makes the global step: an int64 scalar called `global_step`, initially 0, not trainable.
 
@@ -74,7 +74,7 @@ def _make() -> Variable:
     )
 
 
-@export(v1=["train.get_or_create_global_step"])
+@export(v1=["train.get_or_create_global_step", "contrib.framework.get_or_create_global_step"])
 def get_or_create_global_step(graph: Graph | None = None) -> Any:
     """The global step of a graph, made where there is none.
 
@@ -86,7 +86,7 @@ def get_or_create_global_step(graph: Graph | None = None) -> Any:
     return create_global_step(graph) if step is None else step
 
 
-@export(v1=["train.assert_global_step"])
+@export(v1=["train.assert_global_step", "contrib.framework.assert_global_step"])
 def assert_global_step(global_step_tensor: Any) -> None:
     """Checks that a value can be a global step.
 

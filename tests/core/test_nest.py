@@ -181,3 +181,19 @@ def test_paths():
     assert list(nest.flatten_with_paths(structure)) == [
         (("a",), 8), (("b", 0), 5), (("b", 1, "b"), 6), (("b", 1, "a"), 7)
     ]  # fmt: skip
+
+
+def test_traverse_shallow_structure():
+    structure = Pair([1, {"x": 2}], (3, 4))
+    assert nest.get_traverse_shallow_structure(lambda part: True, structure) == Pair([True, {"x": True}], (True, True))
+    assert nest.get_traverse_shallow_structure(lambda part: not isinstance(part, list), structure) == Pair(
+        False, (True, True)
+    )
+    chosen = nest.get_traverse_shallow_structure(
+        lambda part: Pair(True, False) if isinstance(part, Pair) else True, structure
+    )
+    assert chosen == Pair([True, {"x": True}], False)
+    assert nest.map_structure_up_to(chosen, str, structure) == Pair(["1", {"x": "2"}], "(3, 4)")
+    for said in (3, [True]):
+        with pytest.raises(TypeError, match="traverse_fn returned"):
+            nest.get_traverse_shallow_structure(lambda part, said=said: said if part == 1 else True, structure)

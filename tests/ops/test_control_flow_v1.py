@@ -150,13 +150,124 @@ def test_training_through_a_loop(session, use_resource) -> None:
     assert session.run(loss) < before
 
 
+# --- One graph --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_inside_is_found_by_name_and_not_fetched(session) -> None:
+    x = tf.constant(2.0)
+    tf.cond(x > 0, lambda: x * 2.0, lambda: x)
+    graph = tf.get_default_graph()
+    inner = graph.get_tensor_by_name("cond/mul:0")
+    assert graph.get_operation_by_name("cond/mul").type == "Mul"
+    for fetch in (inner, "cond/mul:0", inner.op):
+        with pytest.raises(ValueError, match="Operation 'cond/mul' has been marked as not fetchable"):
+            session.run(fetch)
+    with pytest.raises(ValueError, match="may not be fed"):
+        session.run(x, {inner: 1.0})
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(True, True), (True, False), (False, True)])
+def test_a_tensor_of_a_nested_branch_is_used_outside(session, outer, inner) -> None:
+    p, q, x = tf.placeholder(tf.bool, []), tf.placeholder(tf.bool, []), tf.constant([2.0, 3.0])
+    kept: list[Any] = []
+
+    def branch() -> Any:
+        chosen = tf.cond(q, lambda: kept.append(x * 2.0) or kept[0], lambda: x)
+        return chosen + 1.0
+
+    y = tf.cond(p, branch, lambda: x)
+    z = kept[0] + 10.0
+    (gradient,) = tf.gradients(z, x)
+    feed = {p: outer, q: inner}
+    if outer and inner:
+        assert [value.tolist() for value in session.run([y, z, gradient], feed)] == [[5, 7], [14, 16], [2, 2]]
+    else:
+        session.run(y, feed)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"Retval\[0\] does not have value"):
+            session.run(z, feed)
+
+
+def test_a_tensor_of_a_branch_is_used_in_the_branch_around(session) -> None:
+    x = tf.constant(2.0)
+    kept: list[Any] = []
+
+    def branch() -> Any:
+        tf.cond(x > 1, lambda: kept.append(x * 2.0) or kept[0], lambda: x)
+        return kept[0] + 1.0
+
+    assert session.run(tf.cond(x > 0, branch, lambda: x)) == 5.0
+
+
+def test_an_operation_of_a_nested_branch_runs_before_one_outside(session) -> None:
+    v = tf.get_variable("v", initializer=0.0)
+    p = tf.placeholder(tf.bool, [])
+    kept: list[Any] = []
+
+    def branch() -> Any:
+        return tf.cond(p, lambda: kept.append(v.assign_add(1.0).op) or 1.0, lambda: 2.0)
+
+    y = tf.cond(tf.constant(True), branch, lambda: 3.0)
+    with tf.control_dependencies(kept):
+        z = tf.identity(y)
+    initialised(session)
+    assert session.run([z], {p: True}) == [1.0] and session.run(v) == 1.0
+    assert session.run([z], {p: False}) == [2.0] and session.run(v) == 1.0
+
+
+def test_a_tensor_of_a_loop_is_not_used_outside() -> None:
+    kept: list[Any] = []
+    tf.while_loop(lambda i: i < 3, lambda i: kept.append(i * 2) or i + 1, [0])
+    with pytest.raises(ValueError, match="Cannot use 'while/mul' as input to 'add' because 'while/mul' is in a while"):
+        kept[0] + 1
+    with pytest.raises(ValueError, match="is in a while loop"), tf.control_dependencies(kept):
+        pass
+
+
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_a_variable_is_not_made_of_a_tensor_inside(use_resource) -> None:
+    message = "Initializer for variable while/Variable/ is from inside a control-flow construct"
+    with pytest.raises(ValueError, match=message):
+        tf.while_loop(lambda i: i < 3, lambda i: tf.Variable(i, use_resource=use_resource) + i, [0])
+
+
+def test_the_seed_of_a_branch_is_the_graphs(session) -> None:
+    def branch() -> Any:
+        tf.set_random_seed(7)
+        return tf.zeros([])
+
+    tf.cond(tf.constant(True), branch, lambda: tf.ones([]))
+    assert tf.get_default_graph().seed == 7
+
+
+def test_layers_of_both_branches_have_variables(session) -> None:
+    x, p = tf.ones([2, 3]), tf.placeholder(tf.bool, [])
+    y = tf.cond(
+        p, lambda: tf.layers.dense(x, 4, name="a", kernel_regularizer=tf.nn.l2_loss),
+        lambda: tf.layers.dense(x, 4, name="b"),
+    )  # fmt: skip
+    loss = tf.reduce_sum(y) + tf.losses.get_regularization_loss()
+    train = tf.train.AdamOptimizer(0.01).minimize(loss)
+    assert [v.name for v in tf.trainable_variables()] == ["a/kernel:0", "a/bias:0", "b/kernel:0", "b/bias:0"]
+    before = initialised(session).run(loss, {p: True})
+    session.run(train, {p: True})
+    assert session.run(loss, {p: True}) < before
+
+
+def test_a_graph_with_leaked_tensors_is_written() -> None:
+    x = tf.constant(2.0)
+    kept: list[Any] = []
+    tf.cond(x > 0, lambda: kept.append(x * 2.0) or x, lambda: x)
+    kept[0] + 1.0
+    assert "TakenValue" in {node.op for node in tf.get_default_graph().as_graph_def().node}
+
+
 def test_errors() -> None:
     x = tf.constant(1)
     with pytest.raises(TypeError, match="pred must not be a Python bool"):
         tf.cond(True, lambda: x, lambda: x)
     with pytest.raises(TypeError, match="may not be set simultaneously"):
         tf.cond(x > 0, lambda: x, lambda: x, fn1=lambda: x)
-    with pytest.raises(ValueError, match="'loop_vars' must be provided"):
+    with pytest.raises(ValueError, match="No loop variables provided"):
         tf.while_loop(lambda: True, lambda: None, [])
 
 
@@ -164,3 +275,22 @@ def test_a_graph_with_branches_is_written() -> None:
     tf.cond(tf.constant(True), lambda: 1.0, lambda: 2.0)
     (node,) = [node for node in tf.get_default_graph().as_graph_def().node if node.op == "StatelessIf"]
     assert node.attr["then_branch"].func.name != node.attr["else_branch"].func.name
+
+
+def test_a_loop_takes_from_a_queue(session) -> None:
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    total = tf.while_loop(lambda i, _: i < 3, lambda i, total: (i + 1, total * 10 + queue.dequeue()), (0, 0))[1]
+    session.run(queue.enqueue_many([[7, 1, 2, 5]]))
+    assert session.run(total) == 712
+    assert session.run(queue.size()) == 1
+
+
+def test_gradients_of_a_loop_beside_an_array_of_various_shapes(session) -> None:
+    x = tf.placeholder(tf.float32, [None])
+    array = tf.TensorArray(tf.int32, size=0, dynamic_size=True, infer_shape=False)
+
+    def body(i: Any, total: Any, array: Any) -> Any:
+        return i + 1, total * x[i], array.write(i, tf.range(i))
+
+    total = tf.while_loop(lambda i, *_: i < tf.size(x), body, (0, 1.0, array))[1]
+    np.testing.assert_allclose(session.run(tf.gradients(total, x)[0], {x: [2.0, 3.0, 4.0]}), [12.0, 8.0, 6.0])

@@ -156,3 +156,9 @@ def test_integers_that_cannot_be_computed(build: Any, message: str, given: bool,
     arguments = [np.array([3, 4], np.int32)] if given else []
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         run_in(mode, lambda x=None: build(tf, tf.constant([3, 4]) if x is None else x), *arguments)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_divided_by_zero_is_nothing(mode: str) -> None:
+    for found in run_in(mode, lambda x: [x // 0, x % 0], np.zeros([0], np.int32)):
+        assert found.shape == (0,)
