@@ -22,8 +22,9 @@ from millstream.core.tape import EagerOperation
 from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import VariableHandle
 from millstream.runtime import backend, devices
-from millstream.runtime.compiler import NumpyServices, Report, TracedServices, failed_check, own_copy, register_report
+from millstream.runtime.compiler import own_copy, register_report
 from millstream.runtime.interpreter import cast, describe_failure, flatten, storage_dtype
+from millstream.runtime.services import NumpyServices, Report, TracedServices, failed_check
 from millstream.runtime.state import Overlay, State, StateService, Stream
 
 # Up to so many elements an operation runs with NumPy: starting a compiled program costs more than the work.
@@ -33,7 +34,7 @@ MAX_SPECIALISATIONS = 64
 # An operation is compiled for so many kinds of inputs (shapes, static values) at once, for further ones when they have
 # come a few times: a program whose shapes always change would do nothing but compile.
 COMPILED_AT_ONCE = 8
-_TIMES_BEFORE_COMPILING = 5
+TIMES_BEFORE_COMPILING = 5
 # Inputs of more elements are worth a compilation in any case.
 _LARGE = 1 << 22
 # So many kinds of inputs, and sets of attributes, of one operation are kept in mind.
@@ -226,8 +227,8 @@ def _arguments(prepared: _Prepared, services: Any, op: Any) -> dict[str, Any]:
             found[service] = op
         elif service == "state":
             found[service] = services.state(op)
-        elif service == "resource":
-            found[service] = services.resource
+        elif service in ("resource", "within"):
+            found[service] = getattr(services, service)
         else:
             found[service] = partial(getattr(services, service), op)
     return found
@@ -303,11 +304,11 @@ def _is_worth_compiling(prepared: _Prepared, key: Hashable, arguments: list[Any]
         if len(kinds) >= _MOST_KINDS:
             kinds.clear()
         often = len(kinds) < COMPILED_AT_ONCE and len(definition.prepared) <= MOST_PREPARED // 2
-        times = _TIMES_BEFORE_COMPILING if often or definition.traced_only else 0
-    if times < _TIMES_BEFORE_COMPILING and any(getattr(value, "size", 0) > _LARGE for value in arguments):
-        times = _TIMES_BEFORE_COMPILING
+        times = TIMES_BEFORE_COMPILING if often or definition.traced_only else 0
+    if times < TIMES_BEFORE_COMPILING and any(getattr(value, "size", 0) > _LARGE for value in arguments):
+        times = TIMES_BEFORE_COMPILING
     kinds[kind] = times + 1
-    return times >= _TIMES_BEFORE_COMPILING
+    return times >= TIMES_BEFORE_COMPILING
 
 
 def _compile(prepared: _Prepared, static: dict[int, Any], handles: tuple[Any, ...]) -> Callable[..., Any]:
@@ -324,23 +325,21 @@ def _compile(prepared: _Prepared, static: dict[int, Any], handles: tuple[Any, ..
         if handles:
             values = [handle if handle is not None else value for handle, value in zip(handles, values, strict=True)]
         known = dict(zip(keys, variables, strict=True))
-        services = TracedServices(known, streams, {op: 0} if len(streams) else {}, donates=False)
+        services = TracedServices(known, dict.fromkeys([op], *streams), donates=False)
         arguments = opdef.group_arguments(definition.inputs, prepared.attrs, values) if prepared.grouped else values
         result = prepared.kernel(jnp, *arguments, **prepared.kernel_attrs, **_arguments(prepared, services, op))
         outputs = _cast(prepared, result, jnp)
         new = [services.final(key) for key in keys]
         flags = jnp.stack([jnp.all(flag) for flag in services.flags]) if services.flags else ()
-        return outputs, new, (flags, services.shown, Report(tuple(services.checks), tuple(services.blocks)))
+        return outputs, new, (flags, services.shown, Report(tuple(services.checks), tuple(services.blocks.values())))
 
-    return jax.jit(eager_kernel)
+    return backend.compiled(eager_kernel)
 
 
 def _stream_rows(prepared: _Prepared) -> Any:
     if "stream" not in prepared.services:
         return ()
-    stream = _stream_of(prepared)
-    low = (1 << 64) - 1
-    return np.array([[stream.key, stream.counter & low, stream.counter >> 64]], np.uint64)
+    return (_stream_of(prepared).row,)
 
 
 def _stream_of(prepared: _Prepared) -> Stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from millstream.core import nest
 from millstream.core.graph import Graph
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.operation import Operation
@@ -89,12 +90,20 @@ class FetchMap:
         except KeyError as error:
             raise ValueError(f"Fetch argument {fetch!r} cannot be interpreted as a Tensor. ({error})") from None
         if not self._graph.is_fetchable(element):
-            raise ValueError(f"Operation {element.name!r} has been marked as not fetchable.")
+            raise ValueError(
+                f"Operation {_operation_name(element)!r} has been marked as not fetchable. Typically this happens when "
+                "it is defined in another function or code block. Use return values, explicit Python locals or "
+                "TensorFlow collections to access it."
+            )
         if isinstance(element, Operation):
             self._targets[element] = None
             return _nothing
         index = self._index.setdefault(element, len(self._index))
         return lambda values: values[index]
+
+
+def _operation_name(element: Tensor | Operation) -> str:
+    return element.op.name if isinstance(element, Tensor) else element.name
 
 
 def _nothing(values: list[Any]) -> None:
@@ -137,20 +146,15 @@ register_expansion(
 
 
 def expand_feeds(feed_dict: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    """The pairs of a feed dictionary, with composite keys taken apart."""
+    """The pairs of a feed dictionary, with structures and composite keys taken apart."""
     pairs: list[tuple[Any, Any]] = []
-    for key, value in feed_dict.items():
+    for key, value in nest.flatten_dict_items(feed_dict).items():
         for kind, (_, feed) in _expansions:
             if feed is not None and isinstance(key, kind):
                 pairs.extend(feed(key, value))
                 break
         else:
-            if isinstance(key, tuple):
-                if len(key) != len(value):
-                    raise ValueError(f"A feed of {len(key)} tensors was given {len(value)} values.")
-                pairs.extend(zip(key, value, strict=True))
-            else:
-                pairs.append((key, value))
+            pairs.append((key, value))
     return pairs
 
 

@@ -78,17 +78,19 @@ def _fields() -> dict[type, tuple[str, ...]]:
     from millstream.core.eager import EagerTensor
     from millstream.core.function import Function
     from millstream.core.graph import Graph
-    from millstream.ops.list_values import ArrayStack, Stack
+    from millstream.ops.list_values import ArrayList, ElementList, GrowingList
     from millstream.runtime.compiler import CompiledStage
     from millstream.runtime.session import BaseSession
-    from millstream.runtime.state import State
+    from millstream.runtime.state import State, Stream
 
     return {
         EagerTensor: ("_value",),
-        Stack: ("_top",),
-        ArrayStack: ("buffer", "size"),
+        ElementList: ("_store",),
+        ArrayList: ("buffer",),
+        GrowingList: ("buffer", "size"),
         CompiledStage: ("_constant_arrays",),
         State: ("values", "lock", "_waiting_lock"),
+        Stream: ("_left",),
         Graph: ("_lock",),
         Function: ("_lock",),
         BaseSession: ("_lock",),
@@ -99,8 +101,8 @@ def _renewed(jax: ModuleType, value: Any) -> Any:
     """The same value for the child."""
     if isinstance(value, dict):
         value.update((key, _renewed(jax, item)) for key, item in value.items())
-    elif type(value) is tuple:  # not a handle
-        return tuple(_renewed(jax, item) for item in value)
+    elif type(value) in (list, tuple):  # not a handle
+        return type(value)(_renewed(jax, item) for item in value)
     elif type(value) in _LOCKS:
         return _unlocked(value)
     elif isinstance(value, jax.Array):

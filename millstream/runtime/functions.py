@@ -24,10 +24,9 @@ class FunctionRunner:
     Args:
       function: the flat graph.
       state: the variables and random streams.
-      part_of_run: whether it is a branch or a loop's body: when something fails later, all is as it was before the run.
     """
 
-    def __init__(self, function: Lowered, state: State, part_of_run: bool = False) -> None:
+    def __init__(self, function: Lowered, state: State) -> None:
         placer = devices.Placer(soft=True, log_placement=False)
         fed = [
             tensor for tensor, handle in zip(function.inputs, function.handles, strict=True) if handle is None
@@ -36,8 +35,6 @@ class FunctionRunner:
         self._inputs = function.inputs
         self._outputs = function.outputs
         self._state = state
-        for step in plan.steps:
-            step.shared = step.shared or part_of_run
         self._steps = [host.ready(step, state) for step in plan.steps]
 
     def run(self, values: Sequence[Any], overlay: Overlay) -> list[Any]:
@@ -46,14 +43,6 @@ class FunctionRunner:
         for step in self._steps:
             step.run(known, overlay)
         return [known[tensor] for tensor in self._outputs]
-
-
-def runner_of(function: Lowered, state: State) -> FunctionRunner:
-    """The runner of a branch or a loop's body in a state; made once."""
-    found = function.runners.get(state)
-    if found is None:
-        found = function.runners[state] = FunctionRunner(function, state, part_of_run=True)
-    return found  # type: ignore[return-value]
 
 
 def run(function: GraphFunction, inputs: Sequence[Tensor]) -> list[EagerTensor]:
@@ -93,6 +82,8 @@ def _forget_in(function: GraphFunction, handle: VariableHandle) -> None:
         parts = key if type(key) is tuple else ()
         if handle in parts or any(type(part) is tuple and handle in part for part in parts):
             function.runners.pop(key, None)
+        elif isinstance(function.runners.get(key), GraphFunction):  # the function with some of its variables
+            _forget_in(function.runners[key], handle)
     for op in list(function.graph._operations):
         for inner in opdef.functions_of(op):
             _forget_in(inner, handle)

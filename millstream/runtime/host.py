@@ -4,9 +4,10 @@ from __future__ import annotations
 from typing import Any
 
 from millstream.core.tensor import Tensor
-from millstream.runtime.compiler import CompiledStage, NumpyServices, to_numpy
+from millstream.runtime.compiler import CompiledStage, to_numpy
 from millstream.runtime.interpreter import Call, run_numpy
 from millstream.runtime.plan import Stage
+from millstream.runtime.services import NumpyServices
 from millstream.runtime.state import Overlay, State
 
 

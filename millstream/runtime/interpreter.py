@@ -20,6 +20,8 @@ from millstream.core.opdef import DEAD, OpDef
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import VariableHandle
+from millstream.ops.list_values import NeedsHost
+from millstream.runtime import region_plan
 from millstream.runtime.variables import Access, make_handle
 
 if TYPE_CHECKING:
@@ -61,18 +63,20 @@ class Services(Protocol):
 class Call:
     """An operation made ready to run: everything that does not depend on values is worked out once."""
 
-    __slots__ = ("op", "outputs", "kernel", "attrs", "services", "grouped", "derefs", "dtypes", "single", "foldable",
-                 "is_merge", "specs", "elements", "fresh")  # fmt: skip
+    __slots__ = ("op", "inputs", "outputs", "kernel", "attrs", "services", "places", "derefs", "dtypes", "single",
+                 "foldable", "is_merge", "elements", "fresh", "runs_python", "asynchronous")  # fmt: skip
 
     def __init__(self, op: Operation, given: Container[Tensor] = (), fresh: Sequence[Access] = ()) -> None:
         definition = op.definition
         self.op = op
+        self.inputs = list(op.inputs)
         self.outputs = [_IGNORED if tensor in given else tensor for tensor in op.outputs]  # what is fed stays
         self.kernel = definition.kernel
         self.attrs = {name: op.attrs[name] for name in definition.kernel_attrs}
         self.services = definition.kernel_services
-        self.specs = definition.inputs
-        self.grouped = any(spec.is_list for spec in definition.inputs)
+        grouped = any(spec.is_list for spec in definition.inputs)
+        # Where each argument lies in the flat inputs; None where the inputs are the arguments.
+        self.places = opdef.argument_slices(definition.inputs, op.attrs) if grouped else None
         self.derefs = _derefs(op)
         self.fresh = [(access.input, access.handle) for access in fresh if access.input is not None]
         # What branches and loops give has its dtypes already.
@@ -80,7 +84,9 @@ class Call:
         self.single = len(op.outputs) == 1 and not definition.outputs[0].is_list
         self.is_merge = definition.name in ("Merge", "RefMerge")
         self.foldable = definition.foldable
-        self.elements = _largest_output(op)
+        self.elements = most_elements(op.outputs)
+        self.runs_python = definition.runs_python
+        self.asynchronous = definition.asynchronous
 
 
 def _derefs(op: Operation) -> tuple[int, ...]:
@@ -109,10 +115,10 @@ def storage_dtype(dtype: DType) -> np.dtype[Any]:
     return found[0] if found.names else found
 
 
-def _largest_output(op: Operation) -> int | None:
-    """The elements of the largest output, or None where a static shape is not known."""
+def most_elements(tensors: Iterable[Tensor]) -> int | None:
+    """The elements of the largest of some tensors, or None where a static shape is not known."""
     largest = 0
-    for tensor in op.outputs:
+    for tensor in tensors:
         size = 1
         for dim in (None,) if tensor._shape is None else tensor._shape:
             if dim is None:
@@ -152,6 +158,9 @@ class Interpreter:
                 if error._op is None:
                     error._op = call.op
                 raise
+            except NeedsHost:
+                region_plan.put_on_host(call.op)
+                raise
             except (TypeError, ValueError, IndexError, ArithmeticError, NotImplementedError) as error:
                 if call.op.definition.host and not isinstance(error, (ValueError, IndexError)):
                     raise
@@ -178,13 +187,16 @@ class Interpreter:
 
     def _run(self, call: Call) -> None:
         op, values = call.op, self.values
-        inputs = []
-        for tensor in op.inputs:
+        inputs: list[Any] = []
+        dead = False
+        for tensor in call.inputs:
             value = values.get(tensor)
             if value is None:
                 value = self._missing(tensor)
+            elif value is DEAD:
+                dead = True
             inputs.append(value)
-        if DEAD in map(_identity_or_none, inputs) and not call.is_merge:
+        if dead and not call.is_merge:
             for tensor in call.outputs:
                 values[tensor] = DEAD
             return
@@ -195,16 +207,16 @@ class Interpreter:
                     inputs[index] = state.read(inputs[index])
         for index, handle in call.fresh:
             inputs[index] = renewed(inputs[index], self._services.state(op).read(handle))
-        xp = self._module(call, inputs)
-        arguments = opdef.group_arguments(call.specs, op.attrs, inputs) if call.grouped else inputs
-        if op.definition.runs_python:
+        xp = self._module(call, inputs) if self._traced else np
+        arguments = inputs if call.places is None else [inputs[place] for place in call.places]
+        if call.runs_python:
             with self._services.python():
                 result = call.kernel(xp, *arguments, **call.attrs, **self._service_arguments(call))
         elif call.services:
             result = call.kernel(xp, *arguments, **call.attrs, **self._service_arguments(call))
         else:
             result = call.kernel(xp, *arguments, **call.attrs)
-        if op.definition.asynchronous:
+        if call.asynchronous:
             self._started.append((call, result))
         else:
             self._store(call, result, xp)
@@ -216,8 +228,6 @@ class Interpreter:
 
     def _module(self, call: Call, inputs: list[Any]) -> ModuleType:
         """NumPy where all inputs are concrete and the result is small enough to be computed here."""
-        if not self._traced:
-            return np
         if not call.foldable or not all(isinstance(value, (np.ndarray, np.generic)) for value in inputs):
             if not (call.foldable and call.op.definition.reads_shape_only):
                 return self._xp
@@ -240,8 +250,8 @@ class Interpreter:
                 arguments[name] = partial(services.stream, op)
             elif name == "check":
                 arguments[name] = partial(services.check, op)
-            elif name == "resource":
-                arguments[name] = services.resource
+            elif name in ("resource", "within"):
+                arguments[name] = getattr(services, name)
             elif name == "region":
                 arguments[name] = services.region(op)
             else:
@@ -285,10 +295,6 @@ def describe_failure(definition: OpDef, found: list[Any], error: Exception) -> s
         except ValueError as mismatch:
             error = mismatch
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _identity_or_none(value: Any) -> Any:
-    return value if value is DEAD else None
 
 
 def renewed(value: Any, variable: Any) -> Any:
@@ -337,11 +343,12 @@ def _was_cancelled(future: Future[Any]) -> bool:
 
 
 def flatten(result: Any) -> list[Any]:
+    """What a kernel gave, one value an output; handles of variables and queues are named tuples."""
     if not isinstance(result, (tuple, list)) or isinstance(result, VariableHandle):
         return [] if result is None else [result]
     flat: list[Any] = []
     for item in result:
-        if isinstance(item, (list, tuple)) and not isinstance(item, VariableHandle):
+        if type(item) in (list, tuple):
             flat.extend(item)
         else:
             flat.append(item)

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from millstream.core import opdef
-from millstream.core.dtypes import resource
+from millstream.core.dtypes import DType, resource
 from millstream.core.graph import Graph
 from millstream.core.graph_function import CALLS, GraphFunction
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import VariableHandle
 from millstream.runtime import region_plan
+from millstream.runtime.dead_variables import needed_part
 from millstream.runtime.fresh_reads import shared_variable
+from millstream.runtime.plan import waited_for
 from millstream.runtime.variables import handle_of
 
 Handles = tuple[VariableHandle | None, ...]
@@ -46,6 +48,22 @@ class Lowered:
                 tensor.op.attrs["_shares"] = variable  # for `fresh_reads`
         self.outputs, self.targets = work.inline(function, self.inputs, "", ())
 
+    def graph_input(self, dtype: DType, name: str) -> Tensor:
+        """A new placeholder of a scalar in the graph, for `with_ends`."""
+        op = Operation(
+            self.graph, opdef.find("Placeholder"), self.graph.unique_full_name(name), (), {"dtype": dtype, "shape": ()}
+        )
+        self.graph.adopt(op, (dtype,), ((),))
+        return op.outputs[0]
+
+    def with_ends(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Lowered:
+        """The function of the same graph with further inputs, after its own, and with other outputs."""
+        other = Lowered.__new__(Lowered)
+        other.graph, other.targets, other.runners = self.graph, self.targets, {}
+        other.inputs, other.outputs = list(inputs), list(outputs)
+        other.handles = (*self.handles, *[None] * (len(inputs) - len(self.inputs)))
+        return other
+
 
 class Part(NamedTuple):
     """The part of a graph that a run needs."""
@@ -69,11 +87,11 @@ def flattened(
     flat = Graph()
     work = _Lowering(flat, "")
     work.tensors.update((tensor, work.add_input(tensor, None)) for tensor in fed)
-    work.copy_all(needed, "", ())
+    work.copy_all(needed, fetches, "", ())
     return Part(
         flat,
         [work.tensors[tensor] for tensor in fetches],
-        [made for op in targets for made in work.operations[op]],
+        list(dict.fromkeys([*(made for op in targets for made in work.operations[op]), *work.effects])),
         [work.tensors[tensor] for tensor in fed],
     )
 
@@ -89,6 +107,7 @@ class _Lowering:
         self.graph = graph
         self.tensors: dict[Tensor, Tensor] = {}
         self.operations: dict[Operation, list[Operation]] = {}  # an operation, or all that came of a call
+        self.effects: list[Operation] = []  # what calls do besides giving values
         self._name = name
 
     def add_input(self, tensor: Tensor, handle: VariableHandle | None) -> Tensor:
@@ -120,40 +139,61 @@ class _Lowering:
         inner = _Lowering(self.graph, self._name)
         inner.tensors.update(zip(function.inputs, inputs, strict=True))
         wanted = needed_for(function.outputs, function.control_outputs, frozenset(function.inputs))
-        inner.copy_all(wanted, prefix, after)
+        inner.copy_all(wanted, function.outputs, prefix, after)
         targets = [made for op in function.control_outputs for made in inner.operations[op]]
+        targets = list(dict.fromkeys([*targets, *inner.effects]))
         return [inner.tensors[tensor] for tensor in function.outputs], targets
 
-    def copy_all(self, ops: Iterable[Operation], prefix: str, after: Sequence[Operation]) -> None:
-        """Copies operations, each after those that it depends on."""
+    def copy_all(
+        self, ops: Sequence[Operation], wanted: Iterable[Tensor], prefix: str, after: Sequence[Operation]
+    ) -> None:
+        """Copies operations, each after those that it depends on; `wanted` are the tensors that others use."""
+        used = {*wanted, *(tensor for op in ops for tensor in op.inputs)}
         for op in ops:
             controls = dict.fromkeys(made for other in op._control_inputs for made in self.operations.get(other, ()))
             if after and (op.definition.stateful or op.definition.calls_function):
                 controls.update(dict.fromkeys(after))
-            self._copy(op, prefix, tuple(controls))
+            self._copy(op, used, prefix, tuple(controls))
 
-    def _copy(self, op: Operation, prefix: str, controls: tuple[Operation, ...]) -> None:
-        inputs = [self.tensors[tensor] for tensor in op.inputs]
+    def _copy(self, op: Operation, used: set[Tensor], prefix: str, controls: tuple[Operation, ...]) -> None:
+        part = needed_part(op, used)
+        inputs = [self.tensors[tensor] for tensor in part.inputs]
         name = prefix + op.name
         if op.type in CALLS:
             outputs, made = self.inline(op.attrs["f"], inputs, name + "/", controls)
+            self.effects.extend(made)
+            if made and not getattr(op.graph, "_orders_effects", False):  # in others nothing else says so
+                outputs = [self._after(made, y) if tensor in used else y
+                           for tensor, y in zip(op.outputs, outputs, strict=True)]  # fmt: skip
             self.tensors.update(zip(op.outputs, outputs, strict=True))
             # What waits for the call waits for all that it does.
             self.operations[op] = made or list(controls)
             return
-        new = op.copied(self.graph, self.graph.unique_full_name(name), inputs, controls)
+        new = op.copied(self.graph, self.graph.unique_full_name(name), inputs, controls, part.outputs)
+        new.attrs = part.attrs
         if "stream" in op.definition.kernel_services:
             new.stream_name = f"{self._name}/{new.name}" if self._name else new.name  # type: ignore[attr-defined]
         if op.definition.calls_function:
-            new.attrs = {**op.attrs, **_lowered_functions(op, inputs)}
-        self.tensors.update(zip(op.outputs, new.outputs, strict=True))
+            new.attrs = {**part.attrs, **_lowered_functions(new)}
+        self.tensors.update(zip(part.outputs, new.outputs, strict=True))
         self.operations[op] = [new]
 
+    def _after(self, effects: Sequence[Operation], tensor: Tensor) -> Tensor:
+        """What a call gives, when the call has done all that it does."""
+        if tensor.dtype is resource:
+            return tensor
+        dtype = tensor.dtype.base_dtype
+        name = self.graph.unique_full_name(f"{tensor.op.name}/result")
+        op = Operation(self.graph, opdef.find("Identity"), name, (tensor,), {"T": dtype}, tuple(effects))
+        op._frames = tensor.op._frames
+        self.graph.adopt(op, (dtype,), (tensor._shape,))
+        return op.outputs[0]
 
-def _lowered_functions(op: Operation, inputs: Sequence[Tensor]) -> dict[str, object]:
+
+def _lowered_functions(op: Operation) -> dict[str, object]:
     """The functions of an operation in their flat form."""
     functions = opdef.functions_of(op)
-    taken = inputs[len(inputs) - len(functions[0].inputs) :]
+    taken = op.inputs[len(op.inputs) - len(functions[0].inputs) :]
     handles = tuple(
         handle_of(tensor) if x.dtype is resource or x.dtype.is_ref else None
         for tensor, x in zip(taken, functions[0].inputs, strict=True)
@@ -198,5 +238,5 @@ def needed_for(
         else:
             entered.add(op)
             before = [tensor.op for tensor in op.inputs if tensor not in given]
-            stack.extend(other for other in (*before, *op._control_inputs) if other not in entered)
+            stack.extend(other for other in (*before, *waited_for(op, given)) if other not in entered)
     return list(ordered)

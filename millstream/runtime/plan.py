@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import chain
 
-from millstream.core.dtypes import resource, string
+from millstream.core.dtypes import resource, string, variant
 from millstream.core.graph import Graph
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
@@ -144,13 +144,22 @@ def _prune(fetches: Sequence[Tensor], targets: Sequence[Operation], fed: frozens
             continue
         needed.add(op)
         stack.extend(tensor.op for tensor in op.inputs if tensor not in fed)
-        stack.extend(op._control_inputs)
+        stack.extend(waited_for(op, fed))
     return needed
+
+
+def waited_for(op: Operation, fed: Container[Tensor]) -> list[Operation]:
+    """The control inputs of an operation but those that are there before anything runs: fed placeholders."""
+    return [
+        other
+        for other in op._control_inputs
+        if not (other.definition.must_be_fed and all(tensor in fed for tensor in other.outputs))
+    ]
 
 
 def _predecessors(op: Operation, fed: frozenset[Tensor]) -> set[Operation]:
     before = {tensor.op for tensor in op.inputs if tensor not in fed}
-    before.update(op._control_inputs)
+    before.update(waited_for(op, fed))
     return before
 
 
@@ -303,7 +312,7 @@ def _all_before(
     op: Operation, after: dict[Operation, list[Operation]], fed: frozenset[Tensor]
 ) -> Iterable[Operation]:
     makers = [tensor.op for tensor in op.inputs if tensor not in fed]
-    return chain(makers, op._control_inputs, after.get(op, ()))
+    return chain(makers, waited_for(op, fed), after.get(op, ()))
 
 
 def _take_device_ops(
@@ -408,7 +417,7 @@ def _new_stage(ops: list[Operation], concrete: _Concreteness, place: Callable[[O
             folded.add(tensor)
             if not tensor.op.definition.reads_shape_only:
                 stack.extend(tensor.op.inputs)
-        else:
+        elif tensor.dtype is not variant:  # how long a list is belongs to its type
             statics[tensor] = None
     stage.folded = frozenset(folded)
     stage.statics = list(statics)
@@ -479,7 +488,7 @@ def check_plan(plan: Plan) -> None:
             for tensor in op.inputs:
                 if not _is_handle(tensor) and tensor not in inside:
                     raise ValueError(f"{op.name} uses {tensor.name} before it is made.")
-            for other in op._control_inputs:
+            for other in waited_for(op, plan.feeds):
                 if other not in seen:
                     raise ValueError(f"{op.name} runs before {other.name}, on which it waits.")
             inside.update(op.outputs)

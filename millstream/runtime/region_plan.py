@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from millstream.runtime.lowering import Lowered
     from millstream.runtime.variables import Access
 
-_LIST_OPERATIONS = frozenset(
-    ("EmptyTensorList", "TensorListPushBack", "TensorListPopBack", "ZerosLike", "AddN", "FakeParam")
-)
 LOOPS = frozenset(("While", "StatelessWhile"))
 
 
@@ -31,6 +28,7 @@ class RegionPlan(NamedTuple):
     folded: frozenset[Tensor]
     statics: frozenset[int]  # the inputs that must be concrete
     has_checks: bool
+    streams: tuple[Operation, ...]  # the random operations
     fresh: Mapping[Operation, list[Access]]  # see `Stage`
 
 
@@ -57,22 +55,25 @@ def _make_plan(function: Lowered, fixed: frozenset[int]) -> RegionPlan | None:
     }
     concrete = frozenset(tensor for tensor, index in inputs.items() if index in fixed)
     plan = make_plan(function.graph, function.outputs, function.targets, inputs, concrete=concrete)
-    if len(plan.steps) > 1 or any(step.is_host or _draws(step.ops) for step in plan.steps):
+    if len(plan.steps) > 1 or any(step.is_host for step in plan.steps):
         return None
     if any(tensor.dtype.base_dtype is string for tensor in function.outputs):
         return None
     if not plan.steps:
-        return RegionPlan([], frozenset(), frozenset(), False, {})
+        return RegionPlan([], frozenset(), frozenset(), False, (), {})
     stage = plan.steps[0]
     statics = frozenset(inputs[tensor] for tensor in stage.statics)
     if not statics <= fixed:
         return None
-    return RegionPlan(stage.ops, stage.folded, statics, any(map(has_checks, stage.ops)), stage.fresh)
+    draws = (op for op in stage.ops if "stream" in op.definition.kernel_services)
+    streams = (*draws, *inner_streams(stage.ops))
+    return RegionPlan(stage.ops, stage.folded, statics, any(map(has_checks, stage.ops)), streams, stage.fresh)
 
 
-def _draws(ops: list[Operation]) -> bool:
-    """Whether random numbers are among the operations: their streams move on with each run."""
-    return any("stream" in op.definition.kernel_services for op in ops)
+def inner_streams(ops: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The random operations in the branches and loops among some operations."""
+    plans = (plan for op in ops if op.definition.calls_function for plan in plans_of(op) or ())
+    return tuple(dict.fromkeys(stream for plan in plans for stream in plan.streams))
 
 
 def fixed_inputs(op: Operation) -> frozenset[int]:
@@ -120,12 +121,10 @@ def put_on_host(op: Operation) -> None:
 
 
 def keeps_lists_on_host(op: Operation) -> bool:
-    """Whether an operation has values of dtype `variant` that no program can hold: all but lists."""
-    if not any(tensor.dtype is variant for tensors in (op.inputs, op.outputs) for tensor in tensors):
+    """Whether an operation has to do with lists that no program of its graph can hold."""
+    if "lists_on_host" not in op.graph.__dict__ or op.definition.calls_function:
         return False
-    if op.definition.calls_function:
-        return False
-    return op.type not in _LIST_OPERATIONS or "lists_on_host" in op.graph.__dict__
+    return any(tensor.dtype is variant for tensors in (op.inputs, op.outputs) for tensor in tensors)
 
 
 def variables_of(function: Lowered) -> list[Any]:

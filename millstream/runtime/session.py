@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from millstream.core import errors, session_stack, shapes
+from millstream.core import errors, nest, session_stack, shapes
 from millstream.core.export import export
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.log import millstream_logger
@@ -213,7 +213,7 @@ class BaseSession:
         version = graph._structure_version  # new operations do not change what a plan needs
         fetch_map = FetchMap(graph, fetches)
         runner = self._runner(fetch_map, tensors, version)
-        if len(pairs) == len(feed_dict) and not any(isinstance(key, tuple) for key in feed_dict):
+        if len(pairs) == len(feed_dict) and not any(map(nest.is_nested, feed_dict)):
             try:
                 key = (cache_key(fetches), version, *feed_dict)
                 with self._lock:

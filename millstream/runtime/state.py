@@ -27,9 +27,13 @@ _MOST_STREAMS = 65536
 
 
 class Stream:
-    """The Philox stream of one random operation in one session: its key, and how far it has been used."""
+    """The Philox stream of one random operation in one session: its key, and how far it has been used.
 
-    __slots__ = ("key", "counter")
+    A program that uses the stream as often as its loops turn leaves the stream's row behind, an array that is ready
+    when the program is done. Nobody waits for it: the next run of the program takes it as it is.
+    """
+
+    __slots__ = ("key", "_counter", "_left")
 
     def __init__(self, seed: int, seed2: int) -> None:
         if seed == 0 and seed2 == 0:
@@ -37,13 +41,31 @@ class Stream:
 
             seed, seed2 = secrets.randbits(64), secrets.randbits(64)
         self.key = seed & _MASK64
-        self.counter = (seed2 & _MASK64) << 64
+        self._counter = (seed2 & _MASK64) << 64
+        self._left: Any = None
 
     def take(self, blocks: int) -> int:
         """The 128-bit counter of the next block; moves on by `blocks`."""
-        counter = self.counter
-        self.counter = (counter + blocks) & ((1 << 128) - 1)
+        if self._left is not None:
+            _, low, high = np.asarray(self._left).tolist()
+            self._left, self._counter = None, low | high << 64
+        counter = self._counter
+        self._counter = (counter + blocks) & ((1 << 128) - 1)
         return counter
+
+    @property
+    def row(self) -> Any:
+        """The key and the two words of the counter, uint64 of shape [3]."""
+        return np.array([self.key, *words(self._counter)], np.uint64) if self._left is None else self._left
+
+    def leave(self, row: Any) -> None:
+        """Sets the counter to that of a row which a program has computed."""
+        self._left = row
+
+
+def words(counter: int) -> np.ndarray[Any, Any]:
+    """A counter as an array of two words, the lower one first."""
+    return np.array([counter & _MASK64, counter >> 64], np.uint64)
 
 
 class State:

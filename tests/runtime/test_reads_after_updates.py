@@ -424,3 +424,22 @@ def test_a_failing_run_changes_nothing():
             assert session.run(v).tolist() == [1.0, 1.0]
         assert np.allclose(session.run(y, {x: 1.0}), np.log(2.0))
         assert session.run(v).tolist() == [2.0, 2.0]
+
+
+def test_a_compiled_loop_with_a_variable_and_an_array():
+    v = tf.Variable([0.0, 1.0, 2.0])
+    array = tf.TensorArray(tf.float32, 3, clear_after_read=False).unstack(v)
+
+    def turn(i, total):
+        with after([v.assign_add(tf.ones([3]))]):
+            return i + 1, total + array.read(i)
+
+    length = tf.placeholder(tf.int32, [])
+    loop = tf.while_loop(lambda i, _: i < length, turn, (0, 0.0))[1]
+    with tf.Session() as session:
+        session.run(v.initializer)
+        assert session.run(loop, {length: 3}) == 3.0
+        assert session.run(v).tolist() == [3.0, 4.0, 5.0]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Tried to read from index 3"):
+            session.run(loop, {length: 4})
+        assert session.run(v).tolist() == [3.0, 4.0, 5.0]

@@ -3,12 +3,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 import millstream as tf
-from millstream.runtime import compiler, functions, host, region_plan
-from millstream.runtime.eager import STATE
+from millstream.runtime import compiler, functions, region_plan
 
 
 @pytest.fixture
@@ -81,25 +79,6 @@ def test_an_open_loop_keeps_its_turns_on_the_host(on_host) -> None:
     assert tape.gradient(y, x).numpy().tolist() == [64, 64]
     assert on_host
     assert double(x).numpy().tolist() == [64, 128]
-
-
-def test_the_body_of_a_host_driven_loop_is_compiled_once() -> None:
-    def loop(n: Any) -> Any:
-        def body(i: Any, x: Any) -> Any:
-            x = tf.sin(x) + tf.ensure_shape(tf.py_function(lambda v: v * 0.5, [tf.cos(x)], tf.float32), [])
-            return i + 1, x
-
-        return tf.while_loop(lambda i, x: i < n, body, (0, tf.constant(0.5)))[1]
-
-    found = steps(loop, tf.constant(20))
-    (step,) = [step for step in found if isinstance(step, host.HostStage)]
-    body = step.stage.ops[0].attrs["body"].runners[STATE]
-    compiled = [step for step in body._steps if isinstance(step, compiler.CompiledStage)]
-    assert compiled and all(stage._traces <= 1 for stage in compiled)
-    x = 0.5
-    for _ in range(20):
-        x = np.sin(x) + 0.5 * np.cos(x)
-    np.testing.assert_allclose(tf.function(loop, autograph=False)(tf.constant(20)), x, rtol=1e-4)
 
 
 def test_a_shape_that_changes_goes_to_the_host(on_host) -> None:

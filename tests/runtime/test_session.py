@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import threading
 
@@ -168,6 +169,22 @@ def test_a_second_interactive_session_warns(caplog):
     second.close()
     first.close()
     assert "An interactive session is already active" in caplog.text
+
+
+# --- Feeds ------------------------------------------------------------------------------------------------------------
+
+
+def test_structures_of_tensors_are_fed_with_structures_of_values():
+    x, y = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
+    pair = collections.namedtuple("Pair", "x y")
+    with tf.Session() as session:
+        for feed in ({(x, y): [1.0, 2.0]}, {pair(x, y): pair(1.0, 2.0)}, {((x, y),): ((1.0, 2.0),)}):
+            for _ in range(2):
+                assert session.run(x - y, feed) == -1.0
+        with pytest.raises(ValueError, match="Key had 2 elements, but value had 3 elements"):
+            session.run(x, {(x, y): (1.0, 2.0, 3.0)})
+        with pytest.raises(ValueError, match="is not unique"):
+            session.run(x, {(x, y): (1.0, 2.0), x: 3.0})
 
 
 # --- Callables --------------------------------------------------------------------------------------------------------
