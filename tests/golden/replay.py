@@ -96,13 +96,36 @@ def traced(case: Case, tf: Any, call: Call, shapes: list) -> Call:
     """Calls a function traced for these shapes of the inputs."""
     specs = [tf.TensorSpec(shape, i.dtype, name)
              for shape, i, name in zip(shapes, case.inputs, case.input_names(), strict=True)]
-    return _function(tf, call, specs)
+    return _function(tf, keeping_variables(tf, call), specs)
 
 
 def constants_in_function(case: Case, tf: Any, call: Call) -> Call:
     """Calls a function that has the inputs as constants."""
     function = _function(tf, lambda: call(*calls.inputs_of(case, tf)), [])
     return lambda *inputs: function()
+
+
+def keeping_variables(tf: Any, call: Call) -> Call:
+    """Makes variables at the first call only; each later one gets the same variables, in the same order.
+
+    A function that makes variables is traced twice, and the second trace must make none.
+    """
+    variables: list[Any] = []
+
+    def call_again(*inputs: Any) -> Result:
+        rest = iter(list(variables))
+
+        def kept_or_made(next_creator: Callable[..., Any], **settings: Any) -> Any:
+            variable = next(rest, None)
+            if variable is None:
+                variable = next_creator(**settings)
+                variables.append(variable)
+            return variable
+
+        with tf.variable_creator_scope(kept_or_made):
+            return call(*inputs)
+
+    return call_again
 
 
 def _function(tf: Any, call: Call, specs: list) -> Call:

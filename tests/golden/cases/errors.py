@@ -12,6 +12,7 @@ table = FAMILY.table
 SESSIONS = "it is about sessions"
 GRAPHS = "it is about graphs"
 HAS_VALUE = "an eager tensor has a value"
+RESOURCES = "a function makes 2.x variables"
 UNCHECKED_NAME = "eager operations take any name"
 
 
@@ -190,7 +191,7 @@ table({
     "types/scatter": lambda tf: tf.scatter_update(tf.Variable([1.0]), [0], tf.constant([1])),
     "shapes/assign": lambda tf: tf.assign(tf.Variable([1.0, 2.0]), [1.0]),
     "shapes/assign_add": lambda tf: tf.Variable([1.0, 2.0]).assign_add([1.0]),
-}, function="a function makes 2.x variables")
+}, function=RESOURCES)
 
 # Arguments that the functions themselves refuse.
 
@@ -425,5 +426,5 @@ table({
     "values/scatter_update": lambda tf: tf.scatter_update(variable(tf), hidden(tf, [7]), [1.0]),
     "values/scatter_add_negative": lambda tf: tf.scatter_add(variable(tf), hidden(tf, [-1]), [1.0]),
     "values/assign": lambda tf: tf.assign(variable(tf), hidden(tf, [1.0])),
-    "values/assign_add": lambda tf: tf.assign_add(variable(tf), hidden(tf, [1.0])),
-}, function="it makes variables at each call")
+})
+FAMILY.case("values/assign_add", lambda tf: tf.assign_add(variable(tf), hidden(tf, [1.0])), function=RESOURCES)

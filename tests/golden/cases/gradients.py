@@ -9,7 +9,6 @@ from ..spec import Family, Run, f32, f64, noise, script
 FAMILY = Family("gradients", ulps=32, near="max", nodes="a gradient graph may be simpler than TensorFlow's",
                 eager="tf.gradients is for graphs", function=True)
 case, table = FAMILY.case, FAMILY.table
-MAKES_VARIABLES = "it makes variables at each call"
 
 VECTOR = f64([0.5, -1.5, 2.0])
 
@@ -204,25 +203,25 @@ table({
 }, TABLE, gradient=False, unknown=False)
 
 
-@case("slices/variable", function=MAKES_VARIABLES)
+@case("slices/variable")
 def _(tf):
     v = tf.Variable([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     return tf.gradients(tf.reduce_sum(tf.gather(v, [0, 2]) ** 2.0), v)
 
 
-@case("slices/resource_variable", function=MAKES_VARIABLES)
+@case("slices/resource_variable")
 def _(tf):
     v = tf.Variable([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], use_resource=True)
     return tf.gradients(tf.reduce_sum(tf.gather(v, [0, 2]) ** 2.0), v)
 
 
-@case("variables/by_variable", function=MAKES_VARIABLES)
+@case("variables/by_variable")
 def _(tf):
     a, b = tf.Variable(2.0), tf.Variable([1.0, 3.0], use_resource=True)
     return tf.gradients(a * a * b, [a, b])
 
 
-@case("variables/linear_regression", function=MAKES_VARIABLES)
+@case("variables/linear_regression")
 def _(tf):
     x, y = tf.constant([[1.0, 2.0], [3.0, -1.0]]), tf.constant([[1.0], [0.0]])
     w, b = tf.Variable([[0.5], [-0.5]]), tf.Variable([0.1])
@@ -230,7 +229,7 @@ def _(tf):
     return [loss] + tf.gradients(loss, [w, b])
 
 
-@case("variables/hessian_vector_product", function=MAKES_VARIABLES)
+@case("variables/hessian_vector_product")
 def _(tf):
     w = tf.Variable([1.0, -2.0, 0.5])
     gradient = tf.gradients(tf.reduce_sum(tf.exp(w)) * w[0], w)[0]
@@ -238,7 +237,7 @@ def _(tf):
 
 
 @case("fed/unknown_batch", None, f32(noise(3, 2), [None, 2]), f32(noise(3, 1, seed=2), None), gradient=False,
-      unknown=False, function=MAKES_VARIABLES)
+      unknown=False)
 def _(tf, x, y):
     w = tf.Variable([[0.5], [-0.5]])
     loss = tf.reduce_mean((tf.matmul(x, w) - y) ** 2.0)

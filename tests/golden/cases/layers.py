@@ -5,8 +5,9 @@ import numpy as np
 
 from ..spec import Family, Run, f16, f32, f64, lookup, noise, script
 
-FAMILY = Family("layers", ulps=64, near="max", function="it makes variables at each call")
+FAMILY = Family("layers", ulps=64, near="max")
 case, table = FAMILY.case, FAMILY.table
+CHANCE = "eager seeds are others"
 COND = "a conditional is one If node here"
 GRAPHS = "it is about graphs"
 LOCAL = "TensorFlow's CPU kernel wants the channels last, so the layer moves them there and back"
@@ -71,15 +72,15 @@ case("dense/integers", layer("dense", 2), f32(noise(4, 3))._replace(dtype="int32
      raises=True)
 case("dense/one_dimension", layer("dense", 2), f32([1.0, 2.0]), raises=True)
 case("dense/unknown_last_dimension", layer("dense", 2), ROWS._replace(shape=[None, None]), raises=True,
-     eager="shapes are known")
+     eager="shapes are known", function=True)
 case("flatten/images", plain("flatten"), IMAGES)
 case("flatten/vector", plain("flatten"), f32([1.0, 2.0]))
 case("flatten/channels_first", plain("flatten", data_format="channels_first"), IMAGES)
 case("flatten/unknown_batch", plain("flatten"), IMAGES._replace(shape=[None, 6, 5, 3]))
 case("dropout/off", plain("dropout", 0.4), ROWS)
-case("dropout/on", plain("dropout", 0.4, seed=3, training=True), f32(noise(4, 3)), eager="eager seeds are others")
+case("dropout/on", plain("dropout", 0.4, seed=3, training=True), f32(noise(4, 3)), eager=CHANCE, function=True)
 case("dropout/noise_shape", plain("dropout", 0.4, [None, 1], seed=3, training=True), f32(noise(4, 3)),
-     eager="eager seeds are others")
+     eager=CHANCE, function=True)
 
 
 @case("dropout/placeholder", None, f32(noise(4, 3)), nodes=COND, eager="it feeds `training`", unknown=False)
@@ -218,10 +219,10 @@ def _(tf):
 
 
 case("variables/missing", lambda tf: tf.layers.dense(tf.ones([2, 3]), 3, name="fc", reuse=True), raises=True,
-     eager=GRAPHS)
+     eager=GRAPHS, function=True)
 
 
-@case("variables/taken", raises=True, eager=GRAPHS)
+@case("variables/taken", raises=True, eager=GRAPHS, function=True)
 def _(tf):
     for _ in range(2):
         tf.layers.dense(tf.ones([2, 3]), 3, name="fc")
@@ -234,7 +235,7 @@ def _(tf):
     return [str(y.shape), names(tf.global_variables()), names(tf.get_collection(tf.GraphKeys.UPDATE_OPS))]
 
 
-@case("variables/custom_getter", eager=GRAPHS)
+@case("variables/custom_getter")
 def _(tf):
     def frozen(getter, *args, **kwargs):
         kwargs["trainable"] = False
@@ -246,7 +247,7 @@ def _(tf):
     return [y, names(one.trainable_weights), names(one.non_trainable_weights), names(tf.trainable_variables())]
 
 
-@case("variables/not_trainable", eager=GRAPHS)
+@case("variables/not_trainable")
 def _(tf):
     one = tf.layers.Dense(2, trainable=False, dtype=tf.float64)
     one(tf.ones([1, 3], tf.float64))
@@ -316,7 +317,7 @@ def _(tf):
     return [outputs, names(tf.global_variables()), names(made[1].losses), names(tf.trainable_variables())]
 
 
-@case("layer/config", eager=GRAPHS)
+@case("layer/config")
 def _(tf):
     made = [tf.layers.Dense(4, activation=tf.nn.relu), tf.layers.Conv2D(4, 3), tf.layers.MaxPooling2D(2, 2),
             tf.layers.Conv1D(4, 3, activation="tanh"), tf.layers.BatchNormalization(), tf.layers.Dropout(0.3),
@@ -326,7 +327,7 @@ def _(tf):
             repr(sorted(one.get_config().items())) for one in made]
 
 
-@case("layer/output_shapes", eager=GRAPHS)
+@case("layer/output_shapes")
 def _(tf):
     images, deep = [None, 9, 8, 3], [None, 3, 9, 8, 7]
     made = [

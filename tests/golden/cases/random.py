@@ -182,7 +182,7 @@ for name, (make, options) in STATELESS.items():
     case("stateless/" + name, lambda tf, make=make: [make(tf, [1, 2]), make(tf, [-5, 7])], **options)
 
 
-@case("seeds_programs/three_layers", ulps=64, near="max", function="it makes variables at each call")
+@case("seeds_programs/three_layers", ulps=64, near="max")
 def _(tf):
     """A forward pass with weights from two seeds."""
     w1 = tf.Variable(tf.random_normal([2, 3], stddev=1, seed=1))

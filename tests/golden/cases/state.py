@@ -3,13 +3,14 @@ from __future__ import annotations
 
 from ..spec import FRESH_SESSION, Family, Run, f32, i32, script
 
-FAMILY = Family("state", function="it makes variables at each call")
+FAMILY = Family("state")
 case, table = FAMILY.case, FAMILY.table
 CHANGES = "its runs change a variable one after the other"
 GRAPHS = "it is about graphs"
 NEVER_UNINITIALIZED = "eager variables always have a value"
 NOT_KEPT = "eager variables are not kept, nor shared by name"
 COND = "initialized_value is a cond, which is one If node here"
+REGULARIZED = "TensorFlow cannot regularise a variable that a function makes"
 REF = "reads of a resource variable may be grouped otherwise"
 
 
@@ -319,7 +320,7 @@ def _(tf):
     return [op.name, again.name, again.original_name_scope, names(inner)]
 
 
-@case("get_variable/inherited_defaults")
+@case("get_variable/inherited_defaults", function=REGULARIZED)
 def _(tf):
     made = []
     with tf.variable_scope("a", initializer=tf.ones_initializer(), dtype=tf.float64,
