@@ -12,14 +12,15 @@ A workload is one of three kinds:
 
 All have `UNIT`. A workload with `RUNS = ("cold", "warm")` is sampled twice with one compilation cache, empty
 at first. The modules run under every system's Python, so they import nothing but NumPy at the top and keep to
-Python 3.7; so does `peers/`, which has what the convolutional workloads share.
+Python 3.7; so does `peers/`, which has what the convolutional and the recurrent workloads share.
 """
 import importlib
 
 NAMES = tuple(
     "mlp_step run_latency graph_build import_time hello_world first_step init60 memory "
     "eager_add eager_mlp function_mlp function_call first_ops function_first_step "
-    "lenet_step resnet20_step vgg_batch1 vgg_batch32 separable_step resnet56_compile truncated_normal".split()
+    "lenet_step resnet20_step vgg_batch1 vgg_batch32 separable_step resnet56_compile truncated_normal "
+    "sine_lstm_step language_model_step while_loop host_loop".split()
 )
 
 
