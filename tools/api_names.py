@@ -28,6 +28,12 @@ COMPAT = (
     "forward_compatibility_horizon forward_compatible integral_types path_to_str real_types"
 ).split()
 
+# Nor has this namespace.
+NEST = (
+    "assert_same_structure assert_shallow_structure flatten flatten_dict_items flatten_up_to is_nested is_sequence "
+    "map_structure map_structure_up_to pack_sequence_as"
+).split()
+
 OPAQUE_V1 = """
 compat.v1 compat.v2 contrib.all_reduce contrib.batching contrib.bayesflow contrib.bigtable
 contrib.boosted_trees contrib.cloud contrib.cluster_resolver contrib.compiler
@@ -77,6 +83,8 @@ def collect(version: int, tables: Path) -> dict[str, str]:
     if version == 1:
         names.update(dict.fromkeys(("compat", "contrib", "examples"), "m"))
         names.update({f"compat.{name}": "v" if "_types" in name else "f" for name in COMPAT})
+        names["contrib.framework.nest"] = "m"
+        names.update({f"contrib.framework.nest.{name}": "f" for name in NEST})
     for alias in [row for row in rows if row.kind == "module" and row.alias_of]:
         inside = alias.alias_of + "."
         names.update(

@@ -208,6 +208,24 @@ PYTHON = {
 
 # Modules outside of `tensorflow.python`.
 OTHERS = {
+    "contrib.framework.python.framework": "tf.contrib.framework",
+    "contrib.framework.python.framework.checkpoint_utils": "tf.contrib.framework",
+    "contrib.framework.python.framework.tensor_util": "tf.contrib.framework",
+    "contrib.framework.python.ops": "tf.contrib.framework",
+    "contrib.framework.python.ops.variables": "tf.contrib.framework",
+    "contrib.layers.python.layers": "tf.contrib.layers",
+    "contrib.layers.python.layers.embedding_ops": "tf.contrib.layers",
+    "contrib.layers.python.layers.encoders": "tf.contrib.layers",
+    "contrib.layers.python.layers.initializers": "tf.contrib.layers",
+    "contrib.layers.python.layers.layers": "tf.contrib.layers",
+    "contrib.layers.python.layers.normalization": "tf.contrib.layers",
+    "contrib.layers.python.layers.optimizers": "tf.contrib.layers millstream.contrib.layers.optimizers",
+    "contrib.layers.python.layers.regularizers": "tf.contrib.layers",
+    "contrib.layers.python.layers.summaries": "tf.contrib.layers",
+    "contrib.layers.python.layers.utils": """
+        millstream.contrib.layers.scopes constant_value=tf.contrib.framework.smart_constant_value
+        smart_cond=tf.contrib.framework.smart_cond
+        """,
     "examples.tutorials.mnist.input_data": "millstream.compat.mnist",
     "contrib.learn.python.learn.datasets.mnist": "millstream.compat.mnist",
     "contrib.learn.python.learn.datasets.base": "millstream.compat.mnist",

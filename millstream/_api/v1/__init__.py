@@ -200,6 +200,8 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.arithmetic_ops import truncatediv as truncatediv
     from millstream.ops.arithmetic_ops import truncatemod as truncatemod
     from millstream.ops.bitcast_ops import bitcast as bitcast
+    from millstream.ops.case import case as case
+    from millstream.ops.case import switch_case as switch_case
     from millstream.ops.cast_ops import cast as cast
     from millstream.ops.cast_ops import to_bfloat16 as to_bfloat16
     from millstream.ops.cast_ops import to_complex128 as to_complex128
@@ -246,9 +248,7 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.complex_ops import conj as conj
     from millstream.ops.complex_ops import imag as imag
     from millstream.ops.complex_ops import real as real
-    from millstream.ops.cond import case as case
     from millstream.ops.cond import cond as cond
-    from millstream.ops.cond import switch_case as switch_case
     from millstream.ops.confusion_matrix import confusion_matrix as confusion_matrix
     from millstream.ops.constant_op import constant as constant
     from millstream.ops.constant_op import placeholder as placeholder
@@ -435,6 +435,10 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.reshape_ops import reshape as reshape
     from millstream.ops.reshape_ops import squeeze as squeeze
     from millstream.ops.reshape_ops import transpose as transpose
+    from millstream.ops.row_loops import foldl as foldl
+    from millstream.ops.row_loops import foldr as foldr
+    from millstream.ops.row_loops import map_fn as map_fn
+    from millstream.ops.row_loops import scan as scan
     from millstream.ops.row_map_ops import vectorized_map as vectorized_map
     from millstream.ops.scatter_ops import scatter_nd as scatter_nd
     from millstream.ops.scatter_ops import tensor_scatter_nd_add as tensor_scatter_add
@@ -522,6 +526,8 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.string_ops import as_string as as_string
     from millstream.ops.string_ops import string_join as string_join
     from millstream.ops.string_ops import string_to_number as string_to_number
+    from millstream.ops.tensor_array import TensorArray as TensorArray
+    from millstream.ops.tensor_array import TensorArraySpec as TensorArraySpec
     from millstream.ops.time_ops import timestamp as timestamp
     from millstream.ops.variable_ops import assert_variables_initialized as assert_variables_initialized
     from millstream.ops.variable_ops import global_variables_initializer as global_variables_initializer
@@ -594,6 +600,8 @@ else:
         "Summary": "millstream.io.proto:Summary",
         "SummaryMetadata": "millstream.io.proto:SummaryMetadata",
         "Tensor": "millstream.core.tensor:Tensor",
+        "TensorArray": "millstream.ops.tensor_array:TensorArray",
+        "TensorArraySpec": "millstream.ops.tensor_array:TensorArraySpec",
         "TensorInfo": "millstream.io.proto:TensorInfo",
         "TensorShape": "millstream.core.shapes:TensorShape",
         "TensorSpec": "millstream.core.tensor_spec:TensorSpec",
@@ -666,7 +674,7 @@ else:
         "broadcast_dynamic_shape": "millstream.ops.shape_ops:broadcast_dynamic_shape",
         "broadcast_static_shape": "millstream.ops.shape_ops:broadcast_static_shape",
         "broadcast_to": "millstream.ops.reshape_ops:broadcast_to",
-        "case": "millstream.ops.cond:case",
+        "case": "millstream.ops.case:case",
         "cast": "millstream.ops.cast_ops:cast",
         "ceil": "millstream.ops.elementwise_ops:ceil",
         "check_numerics": "millstream.ops.identity_ops:check_numerics",
@@ -764,6 +772,8 @@ else:
         "floor_div": "millstream.ops.arithmetic_ops:floor_div",
         "floordiv": "millstream.ops.arithmetic_ops:floordiv",
         "floormod": "millstream.ops.arithmetic_ops:floormod",
+        "foldl": "millstream.ops.row_loops:foldl",
+        "foldr": "millstream.ops.row_loops:foldr",
         "function": "millstream.core.function:function_v1",
         "gather": "millstream.ops.gather_ops:gather",
         "gather_nd": "millstream.ops.gather_ops:gather_nd",
@@ -848,6 +858,7 @@ else:
         "make_template": "millstream.core.template:make_template",
         "make_tensor_proto": "millstream.io.tensor_proto:make_tensor_proto",
         "manip": "millstream._api.v1.manip",
+        "map_fn": "millstream.ops.row_loops:map_fn",
         "math": "millstream._api.v1.math",
         "matmul": "millstream.ops.matmul_ops:matmul",
         "matrix_band_part": "millstream.ops.diag_ops:matrix_band_part",
@@ -947,6 +958,7 @@ else:
         "rsqrt": "millstream.ops.elementwise_ops:rsqrt",
         "saturate_cast": "millstream.ops.math_ops:saturate_cast",
         "scalar_mul": "millstream.ops.arithmetic_ops:scalar_mul",
+        "scan": "millstream.ops.row_loops:scan",
         "scatter_add": "millstream.ops.state_ops:scatter_add",
         "scatter_div": "millstream.ops.state_ops:scatter_div",
         "scatter_max": "millstream.ops.state_ops:scatter_max",
@@ -1008,7 +1020,7 @@ else:
         "subtract": "millstream.ops.arithmetic_ops:subtract",
         "summary": "millstream._api.v1.summary",
         "svd": "millstream.ops.decomposition_ops:svd",
-        "switch_case": "millstream.ops.cond:switch_case",
+        "switch_case": "millstream.ops.case:switch_case",
         "sysconfig": "millstream._api.v1.sysconfig",
         "tables_initializer": "millstream.ops.lookup_ops:tables_initializer",
         "tan": "millstream.ops.elementwise_ops:tan",
@@ -1129,6 +1141,8 @@ __all__ = [
     "Summary",
     "SummaryMetadata",
     "Tensor",
+    "TensorArray",
+    "TensorArraySpec",
     "TensorInfo",
     "TensorShape",
     "TensorSpec",
@@ -1299,6 +1313,8 @@ __all__ = [
     "floor_div",
     "floordiv",
     "floormod",
+    "foldl",
+    "foldr",
     "function",
     "gather",
     "gather_nd",
@@ -1383,6 +1399,7 @@ __all__ = [
     "make_template",
     "make_tensor_proto",
     "manip",
+    "map_fn",
     "math",
     "matmul",
     "matrix_band_part",
@@ -1482,6 +1499,7 @@ __all__ = [
     "rsqrt",
     "saturate_cast",
     "scalar_mul",
+    "scan",
     "scatter_add",
     "scatter_div",
     "scatter_max",

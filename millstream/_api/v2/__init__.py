@@ -121,6 +121,8 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.arithmetic_ops import truncatediv as truncatediv
     from millstream.ops.arithmetic_ops import truncatemod as truncatemod
     from millstream.ops.bitcast_ops import bitcast as bitcast
+    from millstream.ops.case import case_v2 as case
+    from millstream.ops.case import switch_case as switch_case
     from millstream.ops.cast_ops import cast as cast
     from millstream.ops.check_ops import assert_equal_v2 as assert_equal
     from millstream.ops.check_ops import assert_greater_v2 as assert_greater
@@ -138,9 +140,7 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.comparison_ops import logical_or as logical_or
     from millstream.ops.comparison_ops import not_equal as not_equal
     from millstream.ops.complex_ops import complex as complex
-    from millstream.ops.cond import case_v2 as case
     from millstream.ops.cond import cond_v2 as cond
-    from millstream.ops.cond import switch_case as switch_case
     from millstream.ops.constant_op import constant_v2 as constant
     from millstream.ops.control_flow_ops import Assert as Assert
     from millstream.ops.control_flow_ops import group as group
@@ -238,6 +238,10 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.reshape_ops import reshape as reshape
     from millstream.ops.reshape_ops import squeeze_v2 as squeeze
     from millstream.ops.reshape_ops import transpose_v2 as transpose
+    from millstream.ops.row_loops import foldl as foldl
+    from millstream.ops.row_loops import foldr as foldr
+    from millstream.ops.row_loops import map_fn_v2 as map_fn
+    from millstream.ops.row_loops import scan as scan
     from millstream.ops.row_map_ops import vectorized_map_v2 as vectorized_map
     from millstream.ops.scatter_ops import tensor_scatter_nd_update as tensor_scatter_nd_update
     from millstream.ops.script_ops import numpy_function_v2 as numpy_function
@@ -268,6 +272,8 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.space_ops import space_to_batch_v2 as space_to_batch
     from millstream.ops.stateless_random import random_index_shuffle as random_index_shuffle
     from millstream.ops.string_ops import as_string as as_string
+    from millstream.ops.tensor_array import TensorArray as TensorArray
+    from millstream.ops.tensor_array import TensorArraySpec as TensorArraySpec
     from millstream.ops.time_ops import timestamp as timestamp
     from millstream.ops.while_loop import while_loop_v2 as while_loop
 else:
@@ -287,6 +293,8 @@ else:
         "SparseTensor": "millstream.core.sparse_tensor:SparseTensor",
         "SparseTensorSpec": "millstream.core.composite_specs:SparseTensorSpec",
         "Tensor": "millstream.core.tensor:Tensor",
+        "TensorArray": "millstream.ops.tensor_array:TensorArray",
+        "TensorArraySpec": "millstream.ops.tensor_array:TensorArraySpec",
         "TensorShape": "millstream.core.shapes:TensorShape",
         "TensorSpec": "millstream.core.tensor_spec:TensorSpec",
         "TypeSpec": "millstream.core.type_spec:TypeSpec",
@@ -325,7 +333,7 @@ else:
         "broadcast_dynamic_shape": "millstream.ops.shape_ops:broadcast_dynamic_shape",
         "broadcast_static_shape": "millstream.ops.shape_ops:broadcast_static_shape",
         "broadcast_to": "millstream.ops.reshape_ops:broadcast_to",
-        "case": "millstream.ops.cond:case_v2",
+        "case": "millstream.ops.case:case_v2",
         "cast": "millstream.ops.cast_ops:cast",
         "clip_by_global_norm": "millstream.ops.clip_ops:clip_by_global_norm",
         "clip_by_norm": "millstream.ops.clip_ops:clip_by_norm",
@@ -371,6 +379,8 @@ else:
         "float32": "millstream.core.dtypes:float32",
         "float64": "millstream.core.dtypes:float64",
         "floor": "millstream.ops.elementwise_ops:floor",
+        "foldl": "millstream.ops.row_loops:foldl",
+        "foldr": "millstream.ops.row_loops:foldr",
         "function": "millstream.core.function:function",
         "gather": "millstream.ops.gather_ops:gather_v2",
         "gather_nd": "millstream.ops.nd_index_ops:gather_nd_v2",
@@ -411,6 +421,7 @@ else:
         "logical_or": "millstream.ops.comparison_ops:logical_or",
         "make_ndarray": "millstream.io.tensor_proto:make_ndarray",
         "make_tensor_proto": "millstream.io.tensor_proto:make_tensor_proto",
+        "map_fn": "millstream.ops.row_loops:map_fn_v2",
         "math": "millstream._api.v2.math",
         "matmul": "millstream.ops.matmul_ops:matmul_v2",
         "matrix_square_root": "millstream.ops.matrix_functions:matrix_square_root",
@@ -472,6 +483,7 @@ else:
         "round": "millstream.ops.elementwise_ops:round",
         "saturate_cast": "millstream.ops.math_ops:saturate_cast_v2",
         "scalar_mul": "millstream.ops.arithmetic_ops:scalar_mul",
+        "scan": "millstream.ops.row_loops:scan",
         "scatter_nd": "millstream.ops.nd_index_ops:scatter_nd_v2",
         "searchsorted": "millstream.ops.search_ops:searchsorted",
         "sequence_mask": "millstream.ops.fill_ops:sequence_mask",
@@ -498,7 +510,7 @@ else:
         "string": "millstream.core.dtypes:string",
         "strings": "millstream._api.v2.strings",
         "subtract": "millstream.ops.arithmetic_ops:subtract",
-        "switch_case": "millstream.ops.cond:switch_case",
+        "switch_case": "millstream.ops.case:switch_case",
         "sysconfig": "millstream._api.v2.sysconfig",
         "tan": "millstream.ops.elementwise_ops:tan",
         "tanh": "millstream.ops.elementwise_ops:tanh",
@@ -554,6 +566,8 @@ __all__ = [
     "SparseTensor",
     "SparseTensorSpec",
     "Tensor",
+    "TensorArray",
+    "TensorArraySpec",
     "TensorShape",
     "TensorSpec",
     "TypeSpec",
@@ -638,6 +652,8 @@ __all__ = [
     "float32",
     "float64",
     "floor",
+    "foldl",
+    "foldr",
     "function",
     "gather",
     "gather_nd",
@@ -678,6 +694,7 @@ __all__ = [
     "logical_or",
     "make_ndarray",
     "make_tensor_proto",
+    "map_fn",
     "math",
     "matmul",
     "matrix_square_root",
@@ -739,6 +756,7 @@ __all__ = [
     "round",
     "saturate_cast",
     "scalar_mul",
+    "scan",
     "scatter_nd",
     "searchsorted",
     "sequence_mask",

@@ -10,6 +10,7 @@ if _typing.TYPE_CHECKING:
     from millstream._api.v1.contrib import eager as eager
     from millstream._api.v1.contrib import framework as framework
     from millstream._api.v1.contrib import layers as layers
+    from millstream._api.v1.contrib import rnn as rnn
     from millstream._api.v1.contrib import tensorboard as tensorboard
     from millstream._api.v1.contrib import util as util
 else:
@@ -18,6 +19,7 @@ else:
         "eager": "millstream._api.v1.contrib.eager",
         "framework": "millstream._api.v1.contrib.framework",
         "layers": "millstream._api.v1.contrib.layers",
+        "rnn": "millstream._api.v1.contrib.rnn",
         "tensorboard": "millstream._api.v1.contrib.tensorboard",
         "util": "millstream._api.v1.contrib.util",
     })
@@ -27,6 +29,7 @@ __all__ = [
     "eager",
     "framework",
     "layers",
+    "rnn",
     "tensorboard",
     "util",
 ]

@@ -6,6 +6,7 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v1.nn import rnn_cell as rnn_cell
     from millstream.ops.activation_ops import crelu as crelu
     from millstream.ops.activation_ops import elu as elu
     from millstream.ops.activation_ops import leaky_relu as leaky_relu
@@ -104,6 +105,12 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.space_ops import space_to_depth as space_to_depth
     from millstream.ops.top_k_ops import in_top_k as in_top_k
     from millstream.ops.top_k_ops import top_k as top_k
+    from millstream.rnn.bidirectional import bidirectional_dynamic_rnn as bidirectional_dynamic_rnn
+    from millstream.rnn.bidirectional import static_bidirectional_rnn as static_bidirectional_rnn
+    from millstream.rnn.dynamic import dynamic_rnn as dynamic_rnn
+    from millstream.rnn.raw import raw_rnn as raw_rnn
+    from millstream.rnn.static import static_rnn as static_rnn
+    from millstream.rnn.static import static_state_saving_rnn as static_state_saving_rnn
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "all_candidate_sampler": "millstream.ops.candidate_sampling_ops:all_candidate_sampler",
@@ -117,6 +124,7 @@ else:
         "batch_norm_with_global_normalization": "millstream.ops.batch_norm_ops:batch_norm_with_global_normalization",
         "batch_normalization": "millstream.ops.batch_norm_ops:batch_normalization",
         "bias_add": "millstream.ops.bias_ops:bias_add",
+        "bidirectional_dynamic_rnn": "millstream.rnn.bidirectional:bidirectional_dynamic_rnn",
         "collapse_repeated": "millstream.ops.ctc_decoder_ops:collapse_repeated",
         "compute_accidental_hits": "millstream.ops.candidate_sampling_ops:compute_accidental_hits",
         "compute_average_loss": "millstream.ops.average_loss_ops:compute_average_loss",
@@ -148,6 +156,7 @@ else:
         "depthwise_conv2d_native_backprop_input": "millstream.ops.depthwise_convolution:depthwise_conv2d_native_backprop_input",
         "dilation2d": "millstream.ops.morphology_ops:dilation2d",
         "dropout": "millstream.ops.dropout_ops:dropout",
+        "dynamic_rnn": "millstream.rnn.dynamic:dynamic_rnn",
         "elu": "millstream.ops.activation_ops:elu",
         "embedding_lookup": "millstream.ops.embedding_ops:embedding_lookup",
         "embedding_lookup_sparse": "millstream.ops.embedding_sparse_ops:embedding_lookup_sparse",
@@ -176,9 +185,11 @@ else:
         "nce_loss": "millstream.ops.sampled_losses:nce_loss",
         "normalize_moments": "millstream.ops.moments_ops:normalize_moments",
         "pool": "millstream.ops.pooling:pool",
+        "raw_rnn": "millstream.rnn.raw:raw_rnn",
         "relu": "millstream.ops.activation_ops:relu",
         "relu6": "millstream.ops.activation_ops:relu6",
         "relu_layer": "millstream.ops.bias_ops:relu_layer",
+        "rnn_cell": "millstream._api.v1.nn.rnn_cell",
         "safe_embedding_lookup_sparse": "millstream.ops.embedding_sparse_ops:safe_embedding_lookup_sparse",
         "sampled_softmax_loss": "millstream.ops.sampled_losses:sampled_softmax_loss",
         "scale_regularization_loss": "millstream.ops.average_loss_ops:scale_regularization_loss",
@@ -194,6 +205,9 @@ else:
         "space_to_batch": "millstream.ops.space_ops:space_to_batch",
         "space_to_depth": "millstream.ops.space_ops:space_to_depth",
         "sparse_softmax_cross_entropy_with_logits": "millstream.ops.cross_entropy_ops:sparse_softmax_cross_entropy_with_logits",
+        "static_bidirectional_rnn": "millstream.rnn.bidirectional:static_bidirectional_rnn",
+        "static_rnn": "millstream.rnn.static:static_rnn",
+        "static_state_saving_rnn": "millstream.rnn.static:static_state_saving_rnn",
         "sufficient_statistics": "millstream.ops.moments_ops:sufficient_statistics",
         "swish": "millstream.ops.activation_ops:swish",
         "tanh": "millstream.ops.elementwise_ops:tanh",
@@ -218,6 +232,7 @@ __all__ = [
     "batch_norm_with_global_normalization",
     "batch_normalization",
     "bias_add",
+    "bidirectional_dynamic_rnn",
     "collapse_repeated",
     "compute_accidental_hits",
     "compute_average_loss",
@@ -249,6 +264,7 @@ __all__ = [
     "depthwise_conv2d_native_backprop_input",
     "dilation2d",
     "dropout",
+    "dynamic_rnn",
     "elu",
     "embedding_lookup",
     "embedding_lookup_sparse",
@@ -277,9 +293,11 @@ __all__ = [
     "nce_loss",
     "normalize_moments",
     "pool",
+    "raw_rnn",
     "relu",
     "relu6",
     "relu_layer",
+    "rnn_cell",
     "safe_embedding_lookup_sparse",
     "sampled_softmax_loss",
     "scale_regularization_loss",
@@ -295,6 +313,9 @@ __all__ = [
     "space_to_batch",
     "space_to_depth",
     "sparse_softmax_cross_entropy_with_logits",
+    "static_bidirectional_rnn",
+    "static_rnn",
+    "static_state_saving_rnn",
     "sufficient_statistics",
     "swish",
     "tanh",

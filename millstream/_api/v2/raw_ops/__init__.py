@@ -81,6 +81,10 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import BitwiseAnd as BitwiseAnd
     from millstream.public.raw_ops import BitwiseOr as BitwiseOr
     from millstream.public.raw_ops import BitwiseXor as BitwiseXor
+    from millstream.public.raw_ops import BlockLSTM as BlockLSTM
+    from millstream.public.raw_ops import BlockLSTMGrad as BlockLSTMGrad
+    from millstream.public.raw_ops import BlockLSTMGradV2 as BlockLSTMGradV2
+    from millstream.public.raw_ops import BlockLSTMV2 as BlockLSTMV2
     from millstream.public.raw_ops import BroadcastArgs as BroadcastArgs
     from millstream.public.raw_ops import BroadcastGradientArgs as BroadcastGradientArgs
     from millstream.public.raw_ops import BroadcastTo as BroadcastTo
@@ -133,6 +137,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Dilation2D as Dilation2D
     from millstream.public.raw_ops import Dilation2DBackpropFilter as Dilation2DBackpropFilter
     from millstream.public.raw_ops import Dilation2DBackpropInput as Dilation2DBackpropInput
+    from millstream.public.raw_ops import DisableCopyOnRead as DisableCopyOnRead
     from millstream.public.raw_ops import Div as Div
     from millstream.public.raw_ops import DivNoNan as DivNoNan
     from millstream.public.raw_ops import DynamicPartition as DynamicPartition
@@ -186,6 +191,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import FusedBatchNormGradV3 as FusedBatchNormGradV3
     from millstream.public.raw_ops import FusedBatchNormV2 as FusedBatchNormV2
     from millstream.public.raw_ops import FusedBatchNormV3 as FusedBatchNormV3
+    from millstream.public.raw_ops import GRUBlockCell as GRUBlockCell
+    from millstream.public.raw_ops import GRUBlockCellGrad as GRUBlockCellGrad
     from millstream.public.raw_ops import Gather as Gather
     from millstream.public.raw_ops import GatherNd as GatherNd
     from millstream.public.raw_ops import GatherV2 as GatherV2
@@ -219,6 +226,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import L2Loss as L2Loss
     from millstream.public.raw_ops import LRN as LRN
     from millstream.public.raw_ops import LRNGrad as LRNGrad
+    from millstream.public.raw_ops import LSTMBlockCell as LSTMBlockCell
+    from millstream.public.raw_ops import LSTMBlockCellGrad as LSTMBlockCellGrad
     from millstream.public.raw_ops import LeakyRelu as LeakyRelu
     from millstream.public.raw_ops import LeakyReluGrad as LeakyReluGrad
     from millstream.public.raw_ops import LearnedUnigramCandidateSampler as LearnedUnigramCandidateSampler
@@ -291,6 +300,10 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import NotEqual as NotEqual
     from millstream.public.raw_ops import OneHot as OneHot
     from millstream.public.raw_ops import OnesLike as OnesLike
+    from millstream.public.raw_ops import OptionalFromValue as OptionalFromValue
+    from millstream.public.raw_ops import OptionalGetValue as OptionalGetValue
+    from millstream.public.raw_ops import OptionalHasValue as OptionalHasValue
+    from millstream.public.raw_ops import OptionalNone as OptionalNone
     from millstream.public.raw_ops import Pack as Pack
     from millstream.public.raw_ops import Pad as Pad
     from millstream.public.raw_ops import PadV2 as PadV2
@@ -524,6 +537,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import StatelessTruncatedNormal as StatelessTruncatedNormal
     from millstream.public.raw_ops import StatelessTruncatedNormalV2 as StatelessTruncatedNormalV2
     from millstream.public.raw_ops import StatelessWhile as StatelessWhile
+    from millstream.public.raw_ops import StaticRegexFullMatch as StaticRegexFullMatch
     from millstream.public.raw_ops import StopGradient as StopGradient
     from millstream.public.raw_ops import StridedSlice as StridedSlice
     from millstream.public.raw_ops import StridedSliceAssign as StridedSliceAssign
@@ -535,11 +549,24 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Sum as Sum
     from millstream.public.raw_ops import Svd as Svd
     from millstream.public.raw_ops import Switch as Switch
+    from millstream.public.raw_ops import TakenValue as TakenValue
     from millstream.public.raw_ops import Tan as Tan
     from millstream.public.raw_ops import Tanh as Tanh
     from millstream.public.raw_ops import TanhGrad as TanhGrad
+    from millstream.public.raw_ops import TensorListConcatV2 as TensorListConcatV2
+    from millstream.public.raw_ops import TensorListElementShape as TensorListElementShape
+    from millstream.public.raw_ops import TensorListFromTensor as TensorListFromTensor
+    from millstream.public.raw_ops import TensorListGather as TensorListGather
+    from millstream.public.raw_ops import TensorListGetItem as TensorListGetItem
+    from millstream.public.raw_ops import TensorListLength as TensorListLength
     from millstream.public.raw_ops import TensorListPopBack as TensorListPopBack
     from millstream.public.raw_ops import TensorListPushBack as TensorListPushBack
+    from millstream.public.raw_ops import TensorListReserve as TensorListReserve
+    from millstream.public.raw_ops import TensorListResize as TensorListResize
+    from millstream.public.raw_ops import TensorListScatterIntoExistingList as TensorListScatterIntoExistingList
+    from millstream.public.raw_ops import TensorListSetItem as TensorListSetItem
+    from millstream.public.raw_ops import TensorListSplit as TensorListSplit
+    from millstream.public.raw_ops import TensorListStack as TensorListStack
     from millstream.public.raw_ops import TensorScatterAdd as TensorScatterAdd
     from millstream.public.raw_ops import TensorScatterMax as TensorScatterMax
     from millstream.public.raw_ops import TensorScatterMin as TensorScatterMin
@@ -659,6 +686,10 @@ else:
         "BitwiseAnd": "millstream.public.raw_ops:BitwiseAnd",
         "BitwiseOr": "millstream.public.raw_ops:BitwiseOr",
         "BitwiseXor": "millstream.public.raw_ops:BitwiseXor",
+        "BlockLSTM": "millstream.public.raw_ops:BlockLSTM",
+        "BlockLSTMGrad": "millstream.public.raw_ops:BlockLSTMGrad",
+        "BlockLSTMGradV2": "millstream.public.raw_ops:BlockLSTMGradV2",
+        "BlockLSTMV2": "millstream.public.raw_ops:BlockLSTMV2",
         "BroadcastArgs": "millstream.public.raw_ops:BroadcastArgs",
         "BroadcastGradientArgs": "millstream.public.raw_ops:BroadcastGradientArgs",
         "BroadcastTo": "millstream.public.raw_ops:BroadcastTo",
@@ -711,6 +742,7 @@ else:
         "Dilation2D": "millstream.public.raw_ops:Dilation2D",
         "Dilation2DBackpropFilter": "millstream.public.raw_ops:Dilation2DBackpropFilter",
         "Dilation2DBackpropInput": "millstream.public.raw_ops:Dilation2DBackpropInput",
+        "DisableCopyOnRead": "millstream.public.raw_ops:DisableCopyOnRead",
         "Div": "millstream.public.raw_ops:Div",
         "DivNoNan": "millstream.public.raw_ops:DivNoNan",
         "DynamicPartition": "millstream.public.raw_ops:DynamicPartition",
@@ -764,6 +796,8 @@ else:
         "FusedBatchNormGradV3": "millstream.public.raw_ops:FusedBatchNormGradV3",
         "FusedBatchNormV2": "millstream.public.raw_ops:FusedBatchNormV2",
         "FusedBatchNormV3": "millstream.public.raw_ops:FusedBatchNormV3",
+        "GRUBlockCell": "millstream.public.raw_ops:GRUBlockCell",
+        "GRUBlockCellGrad": "millstream.public.raw_ops:GRUBlockCellGrad",
         "Gather": "millstream.public.raw_ops:Gather",
         "GatherNd": "millstream.public.raw_ops:GatherNd",
         "GatherV2": "millstream.public.raw_ops:GatherV2",
@@ -797,6 +831,8 @@ else:
         "L2Loss": "millstream.public.raw_ops:L2Loss",
         "LRN": "millstream.public.raw_ops:LRN",
         "LRNGrad": "millstream.public.raw_ops:LRNGrad",
+        "LSTMBlockCell": "millstream.public.raw_ops:LSTMBlockCell",
+        "LSTMBlockCellGrad": "millstream.public.raw_ops:LSTMBlockCellGrad",
         "LeakyRelu": "millstream.public.raw_ops:LeakyRelu",
         "LeakyReluGrad": "millstream.public.raw_ops:LeakyReluGrad",
         "LearnedUnigramCandidateSampler": "millstream.public.raw_ops:LearnedUnigramCandidateSampler",
@@ -869,6 +905,10 @@ else:
         "NotEqual": "millstream.public.raw_ops:NotEqual",
         "OneHot": "millstream.public.raw_ops:OneHot",
         "OnesLike": "millstream.public.raw_ops:OnesLike",
+        "OptionalFromValue": "millstream.public.raw_ops:OptionalFromValue",
+        "OptionalGetValue": "millstream.public.raw_ops:OptionalGetValue",
+        "OptionalHasValue": "millstream.public.raw_ops:OptionalHasValue",
+        "OptionalNone": "millstream.public.raw_ops:OptionalNone",
         "Pack": "millstream.public.raw_ops:Pack",
         "Pad": "millstream.public.raw_ops:Pad",
         "PadV2": "millstream.public.raw_ops:PadV2",
@@ -1102,6 +1142,7 @@ else:
         "StatelessTruncatedNormal": "millstream.public.raw_ops:StatelessTruncatedNormal",
         "StatelessTruncatedNormalV2": "millstream.public.raw_ops:StatelessTruncatedNormalV2",
         "StatelessWhile": "millstream.public.raw_ops:StatelessWhile",
+        "StaticRegexFullMatch": "millstream.public.raw_ops:StaticRegexFullMatch",
         "StopGradient": "millstream.public.raw_ops:StopGradient",
         "StridedSlice": "millstream.public.raw_ops:StridedSlice",
         "StridedSliceAssign": "millstream.public.raw_ops:StridedSliceAssign",
@@ -1113,11 +1154,24 @@ else:
         "Sum": "millstream.public.raw_ops:Sum",
         "Svd": "millstream.public.raw_ops:Svd",
         "Switch": "millstream.public.raw_ops:Switch",
+        "TakenValue": "millstream.public.raw_ops:TakenValue",
         "Tan": "millstream.public.raw_ops:Tan",
         "Tanh": "millstream.public.raw_ops:Tanh",
         "TanhGrad": "millstream.public.raw_ops:TanhGrad",
+        "TensorListConcatV2": "millstream.public.raw_ops:TensorListConcatV2",
+        "TensorListElementShape": "millstream.public.raw_ops:TensorListElementShape",
+        "TensorListFromTensor": "millstream.public.raw_ops:TensorListFromTensor",
+        "TensorListGather": "millstream.public.raw_ops:TensorListGather",
+        "TensorListGetItem": "millstream.public.raw_ops:TensorListGetItem",
+        "TensorListLength": "millstream.public.raw_ops:TensorListLength",
         "TensorListPopBack": "millstream.public.raw_ops:TensorListPopBack",
         "TensorListPushBack": "millstream.public.raw_ops:TensorListPushBack",
+        "TensorListReserve": "millstream.public.raw_ops:TensorListReserve",
+        "TensorListResize": "millstream.public.raw_ops:TensorListResize",
+        "TensorListScatterIntoExistingList": "millstream.public.raw_ops:TensorListScatterIntoExistingList",
+        "TensorListSetItem": "millstream.public.raw_ops:TensorListSetItem",
+        "TensorListSplit": "millstream.public.raw_ops:TensorListSplit",
+        "TensorListStack": "millstream.public.raw_ops:TensorListStack",
         "TensorScatterAdd": "millstream.public.raw_ops:TensorScatterAdd",
         "TensorScatterMax": "millstream.public.raw_ops:TensorScatterMax",
         "TensorScatterMin": "millstream.public.raw_ops:TensorScatterMin",
@@ -1238,6 +1292,10 @@ __all__ = [
     "BitwiseAnd",
     "BitwiseOr",
     "BitwiseXor",
+    "BlockLSTM",
+    "BlockLSTMGrad",
+    "BlockLSTMGradV2",
+    "BlockLSTMV2",
     "BroadcastArgs",
     "BroadcastGradientArgs",
     "BroadcastTo",
@@ -1290,6 +1348,7 @@ __all__ = [
     "Dilation2D",
     "Dilation2DBackpropFilter",
     "Dilation2DBackpropInput",
+    "DisableCopyOnRead",
     "Div",
     "DivNoNan",
     "DynamicPartition",
@@ -1343,6 +1402,8 @@ __all__ = [
     "FusedBatchNormGradV3",
     "FusedBatchNormV2",
     "FusedBatchNormV3",
+    "GRUBlockCell",
+    "GRUBlockCellGrad",
     "Gather",
     "GatherNd",
     "GatherV2",
@@ -1376,6 +1437,8 @@ __all__ = [
     "L2Loss",
     "LRN",
     "LRNGrad",
+    "LSTMBlockCell",
+    "LSTMBlockCellGrad",
     "LeakyRelu",
     "LeakyReluGrad",
     "LearnedUnigramCandidateSampler",
@@ -1448,6 +1511,10 @@ __all__ = [
     "NotEqual",
     "OneHot",
     "OnesLike",
+    "OptionalFromValue",
+    "OptionalGetValue",
+    "OptionalHasValue",
+    "OptionalNone",
     "Pack",
     "Pad",
     "PadV2",
@@ -1681,6 +1748,7 @@ __all__ = [
     "StatelessTruncatedNormal",
     "StatelessTruncatedNormalV2",
     "StatelessWhile",
+    "StaticRegexFullMatch",
     "StopGradient",
     "StridedSlice",
     "StridedSliceAssign",
@@ -1692,11 +1760,24 @@ __all__ = [
     "Sum",
     "Svd",
     "Switch",
+    "TakenValue",
     "Tan",
     "Tanh",
     "TanhGrad",
+    "TensorListConcatV2",
+    "TensorListElementShape",
+    "TensorListFromTensor",
+    "TensorListGather",
+    "TensorListGetItem",
+    "TensorListLength",
     "TensorListPopBack",
     "TensorListPushBack",
+    "TensorListReserve",
+    "TensorListResize",
+    "TensorListScatterIntoExistingList",
+    "TensorListSetItem",
+    "TensorListSplit",
+    "TensorListStack",
     "TensorScatterAdd",
     "TensorScatterMax",
     "TensorScatterMin",

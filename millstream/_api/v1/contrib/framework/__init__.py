@@ -6,15 +6,189 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v1.contrib.framework import nest as nest
+    from millstream.contrib.framework.arg_scope import add_arg_scope as add_arg_scope
+    from millstream.contrib.framework.arg_scope import arg_scope as arg_scope
+    from millstream.contrib.framework.arg_scope import arg_scoped_arguments as arg_scoped_arguments
+    from millstream.contrib.framework.arg_scope import current_arg_scope as current_arg_scope
+    from millstream.contrib.framework.arg_scope import has_arg_scope as has_arg_scope
+    from millstream.contrib.framework.checkpoints import assign_from_checkpoint as assign_from_checkpoint
+    from millstream.contrib.framework.checkpoints import assign_from_checkpoint_fn as assign_from_checkpoint_fn
+    from millstream.contrib.framework.checkpoints import assign_from_values as assign_from_values
+    from millstream.contrib.framework.checkpoints import assign_from_values_fn as assign_from_values_fn
+    from millstream.contrib.framework.checkpoints import init_from_checkpoint as init_from_checkpoint
+    from millstream.contrib.framework.checkpoints import list_variables as list_variables
+    from millstream.contrib.framework.checkpoints import load_checkpoint as load_checkpoint
+    from millstream.contrib.framework.checkpoints import load_variable as load_variable
+    from millstream.contrib.framework.deprecation import deprecated as deprecated
+    from millstream.contrib.framework.deprecation import deprecated_arg_values as deprecated_arg_values
+    from millstream.contrib.framework.deprecation import deprecated_args as deprecated_args
+    from millstream.contrib.framework.graph_helpers import get_graph_from_inputs as get_graph_from_inputs
+    from millstream.contrib.framework.graph_helpers import get_name_scope as get_name_scope
+    from millstream.contrib.framework.graph_helpers import get_placeholders as get_placeholders
+    from millstream.contrib.framework.graph_helpers import py_func as py_func
+    from millstream.contrib.framework.graph_helpers import smart_case as smart_case
+    from millstream.contrib.framework.graph_helpers import smart_cond as smart_cond
+    from millstream.contrib.framework.graph_helpers import smart_constant_value as smart_constant_value
+    from millstream.contrib.framework.graph_helpers import zero_initializer as zero_initializer
+    from millstream.contrib.framework.shape_checks import assert_scalar_int as assert_scalar_int
+    from millstream.contrib.framework.shape_checks import reduce_sum_n as reduce_sum_n
+    from millstream.contrib.framework.shape_checks import remove_squeezable_dimensions as remove_squeezable_dimensions
+    from millstream.contrib.framework.shape_checks import with_same_shape as with_same_shape
+    from millstream.contrib.framework.shape_checks import with_shape as with_shape
+    from millstream.contrib.framework.variables import VariableDeviceChooser as VariableDeviceChooser
+    from millstream.contrib.framework.variables import add_model_variable as add_model_variable
+    from millstream.contrib.framework.variables import assert_or_get_global_step as assert_or_get_global_step
+    from millstream.contrib.framework.variables import filter_variables as filter_variables
+    from millstream.contrib.framework.variables import get_local_variables as get_local_variables
+    from millstream.contrib.framework.variables import get_model_variables as get_model_variables
+    from millstream.contrib.framework.variables import get_trainable_variables as get_trainable_variables
+    from millstream.contrib.framework.variables import get_unique_variable as get_unique_variable
+    from millstream.contrib.framework.variables import get_variable_full_name as get_variable_full_name
+    from millstream.contrib.framework.variables import get_variables as get_variables
+    from millstream.contrib.framework.variables import get_variables_by_name as get_variables_by_name
+    from millstream.contrib.framework.variables import get_variables_by_suffix as get_variables_by_suffix
+    from millstream.contrib.framework.variables import get_variables_to_restore as get_variables_to_restore
+    from millstream.contrib.framework.variables import global_variable as global_variable
+    from millstream.contrib.framework.variables import local_variable as local_variable
+    from millstream.contrib.framework.variables import model_variable as model_variable
+    from millstream.contrib.framework.variables import variable as variable
+    from millstream.core.scope_names import prepend_name_scope as prepend_name_scope
+    from millstream.core.scope_names import strip_name_scope as strip_name_scope
+    from millstream.core.sparse_tensor import convert_to_tensor_or_sparse_tensor as convert_to_tensor_or_sparse_tensor
     from millstream.core.tensor_spec import TensorSpec as TensorSpec
+    from millstream.ops.rank_check_ops import assert_same_float_dtype as assert_same_float_dtype
+    from millstream.ops.rank_check_ops import assert_scalar as assert_scalar
     from millstream.ops.rank_check_ops import is_tensor as is_tensor
+    from millstream.ops.sort_ops import argsort as argsort
+    from millstream.ops.sort_ops import sort as sort
+    from millstream.train.training_util import assert_global_step as assert_global_step
+    from millstream.train.training_util import create_global_step as create_global_step
+    from millstream.train.training_util import get_global_step as get_global_step
+    from millstream.train.training_util import get_or_create_global_step as get_or_create_global_step
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "TensorSpec": "millstream.core.tensor_spec:TensorSpec",
+        "VariableDeviceChooser": "millstream.contrib.framework.variables:VariableDeviceChooser",
+        "add_arg_scope": "millstream.contrib.framework.arg_scope:add_arg_scope",
+        "add_model_variable": "millstream.contrib.framework.variables:add_model_variable",
+        "arg_scope": "millstream.contrib.framework.arg_scope:arg_scope",
+        "arg_scoped_arguments": "millstream.contrib.framework.arg_scope:arg_scoped_arguments",
+        "argsort": "millstream.ops.sort_ops:argsort",
+        "assert_global_step": "millstream.train.training_util:assert_global_step",
+        "assert_or_get_global_step": "millstream.contrib.framework.variables:assert_or_get_global_step",
+        "assert_same_float_dtype": "millstream.ops.rank_check_ops:assert_same_float_dtype",
+        "assert_scalar": "millstream.ops.rank_check_ops:assert_scalar",
+        "assert_scalar_int": "millstream.contrib.framework.shape_checks:assert_scalar_int",
+        "assign_from_checkpoint": "millstream.contrib.framework.checkpoints:assign_from_checkpoint",
+        "assign_from_checkpoint_fn": "millstream.contrib.framework.checkpoints:assign_from_checkpoint_fn",
+        "assign_from_values": "millstream.contrib.framework.checkpoints:assign_from_values",
+        "assign_from_values_fn": "millstream.contrib.framework.checkpoints:assign_from_values_fn",
+        "convert_to_tensor_or_sparse_tensor": "millstream.core.sparse_tensor:convert_to_tensor_or_sparse_tensor",
+        "create_global_step": "millstream.train.training_util:create_global_step",
+        "current_arg_scope": "millstream.contrib.framework.arg_scope:current_arg_scope",
+        "deprecated": "millstream.contrib.framework.deprecation:deprecated",
+        "deprecated_arg_values": "millstream.contrib.framework.deprecation:deprecated_arg_values",
+        "deprecated_args": "millstream.contrib.framework.deprecation:deprecated_args",
+        "filter_variables": "millstream.contrib.framework.variables:filter_variables",
+        "get_global_step": "millstream.train.training_util:get_global_step",
+        "get_graph_from_inputs": "millstream.contrib.framework.graph_helpers:get_graph_from_inputs",
+        "get_local_variables": "millstream.contrib.framework.variables:get_local_variables",
+        "get_model_variables": "millstream.contrib.framework.variables:get_model_variables",
+        "get_name_scope": "millstream.contrib.framework.graph_helpers:get_name_scope",
+        "get_or_create_global_step": "millstream.train.training_util:get_or_create_global_step",
+        "get_placeholders": "millstream.contrib.framework.graph_helpers:get_placeholders",
+        "get_trainable_variables": "millstream.contrib.framework.variables:get_trainable_variables",
+        "get_unique_variable": "millstream.contrib.framework.variables:get_unique_variable",
+        "get_variable_full_name": "millstream.contrib.framework.variables:get_variable_full_name",
+        "get_variables": "millstream.contrib.framework.variables:get_variables",
+        "get_variables_by_name": "millstream.contrib.framework.variables:get_variables_by_name",
+        "get_variables_by_suffix": "millstream.contrib.framework.variables:get_variables_by_suffix",
+        "get_variables_to_restore": "millstream.contrib.framework.variables:get_variables_to_restore",
+        "global_variable": "millstream.contrib.framework.variables:global_variable",
+        "has_arg_scope": "millstream.contrib.framework.arg_scope:has_arg_scope",
+        "init_from_checkpoint": "millstream.contrib.framework.checkpoints:init_from_checkpoint",
         "is_tensor": "millstream.ops.rank_check_ops:is_tensor",
+        "list_variables": "millstream.contrib.framework.checkpoints:list_variables",
+        "load_checkpoint": "millstream.contrib.framework.checkpoints:load_checkpoint",
+        "load_variable": "millstream.contrib.framework.checkpoints:load_variable",
+        "local_variable": "millstream.contrib.framework.variables:local_variable",
+        "model_variable": "millstream.contrib.framework.variables:model_variable",
+        "nest": "millstream._api.v1.contrib.framework.nest",
+        "prepend_name_scope": "millstream.core.scope_names:prepend_name_scope",
+        "py_func": "millstream.contrib.framework.graph_helpers:py_func",
+        "reduce_sum_n": "millstream.contrib.framework.shape_checks:reduce_sum_n",
+        "remove_squeezable_dimensions": "millstream.contrib.framework.shape_checks:remove_squeezable_dimensions",
+        "smart_case": "millstream.contrib.framework.graph_helpers:smart_case",
+        "smart_cond": "millstream.contrib.framework.graph_helpers:smart_cond",
+        "smart_constant_value": "millstream.contrib.framework.graph_helpers:smart_constant_value",
+        "sort": "millstream.ops.sort_ops:sort",
+        "strip_name_scope": "millstream.core.scope_names:strip_name_scope",
+        "variable": "millstream.contrib.framework.variables:variable",
+        "with_same_shape": "millstream.contrib.framework.shape_checks:with_same_shape",
+        "with_shape": "millstream.contrib.framework.shape_checks:with_shape",
+        "zero_initializer": "millstream.contrib.framework.graph_helpers:zero_initializer",
     })
 
 __all__ = [
     "TensorSpec",
+    "VariableDeviceChooser",
+    "add_arg_scope",
+    "add_model_variable",
+    "arg_scope",
+    "arg_scoped_arguments",
+    "argsort",
+    "assert_global_step",
+    "assert_or_get_global_step",
+    "assert_same_float_dtype",
+    "assert_scalar",
+    "assert_scalar_int",
+    "assign_from_checkpoint",
+    "assign_from_checkpoint_fn",
+    "assign_from_values",
+    "assign_from_values_fn",
+    "convert_to_tensor_or_sparse_tensor",
+    "create_global_step",
+    "current_arg_scope",
+    "deprecated",
+    "deprecated_arg_values",
+    "deprecated_args",
+    "filter_variables",
+    "get_global_step",
+    "get_graph_from_inputs",
+    "get_local_variables",
+    "get_model_variables",
+    "get_name_scope",
+    "get_or_create_global_step",
+    "get_placeholders",
+    "get_trainable_variables",
+    "get_unique_variable",
+    "get_variable_full_name",
+    "get_variables",
+    "get_variables_by_name",
+    "get_variables_by_suffix",
+    "get_variables_to_restore",
+    "global_variable",
+    "has_arg_scope",
+    "init_from_checkpoint",
     "is_tensor",
+    "list_variables",
+    "load_checkpoint",
+    "load_variable",
+    "local_variable",
+    "model_variable",
+    "nest",
+    "prepend_name_scope",
+    "py_func",
+    "reduce_sum_n",
+    "remove_squeezable_dimensions",
+    "smart_case",
+    "smart_cond",
+    "smart_constant_value",
+    "sort",
+    "strip_name_scope",
+    "variable",
+    "with_same_shape",
+    "with_shape",
+    "zero_initializer",
 ]

@@ -6,32 +6,206 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v1.contrib.layers import summaries as summaries
+    from millstream.contrib.layers.activations import dropout as dropout
+    from millstream.contrib.layers.activations import maxout as maxout
+    from millstream.contrib.layers.activations import scale_gradient as scale_gradient
+    from millstream.contrib.layers.activations import softmax as softmax
+    from millstream.contrib.layers.activations import spatial_softmax as spatial_softmax
+    from millstream.contrib.layers.batch_norm import batch_norm as batch_norm
+    from millstream.contrib.layers.composition import repeat as repeat
+    from millstream.contrib.layers.composition import stack as stack
+    from millstream.contrib.layers.convolutional import convolution as convolution
+    from millstream.contrib.layers.convolutional import convolution1d as conv1d
+    from millstream.contrib.layers.convolutional import convolution1d as convolution1d
+    from millstream.contrib.layers.convolutional import convolution2d as conv2d
+    from millstream.contrib.layers.convolutional import convolution2d as convolution2d
+    from millstream.contrib.layers.convolutional import convolution2d_transpose as conv2d_transpose
+    from millstream.contrib.layers.convolutional import convolution2d_transpose as convolution2d_transpose
+    from millstream.contrib.layers.convolutional import convolution3d as conv3d
+    from millstream.contrib.layers.convolutional import convolution3d as convolution3d
+    from millstream.contrib.layers.convolutional import convolution3d_transpose as conv3d_transpose
+    from millstream.contrib.layers.convolutional import convolution3d_transpose as convolution3d_transpose
+    from millstream.contrib.layers.dense import elu as elu
+    from millstream.contrib.layers.dense import fully_connected as fully_connected
+    from millstream.contrib.layers.dense import legacy_fully_connected as legacy_fully_connected
+    from millstream.contrib.layers.dense import legacy_linear as legacy_linear
+    from millstream.contrib.layers.dense import legacy_relu as legacy_relu
+    from millstream.contrib.layers.dense import linear as linear
+    from millstream.contrib.layers.dense import relu as relu
+    from millstream.contrib.layers.dense import relu6 as relu6
+    from millstream.contrib.layers.embeddings import bow_encoder as bow_encoder
+    from millstream.contrib.layers.embeddings import embed_sequence as embed_sequence
+    from millstream.contrib.layers.embeddings import embedding_lookup_unique as embedding_lookup_unique
+    from millstream.contrib.layers.embeddings import safe_embedding_lookup_sparse as safe_embedding_lookup_sparse
     from millstream.contrib.layers.initializers import variance_scaling_initializer as variance_scaling_initializer
     from millstream.contrib.layers.initializers import xavier_initializer as xavier_initializer
     from millstream.contrib.layers.initializers import xavier_initializer as xavier_initializer_conv2d
+    from millstream.contrib.layers.normalization import group_norm as group_norm
+    from millstream.contrib.layers.normalization import instance_norm as instance_norm
+    from millstream.contrib.layers.normalization import layer_norm as layer_norm
+    from millstream.contrib.layers.normalization import unit_norm as unit_norm
+    from millstream.contrib.layers.optimizers import OPTIMIZER_CLS_NAMES as OPTIMIZER_CLS_NAMES
+    from millstream.contrib.layers.optimizers import OPTIMIZER_SUMMARIES as OPTIMIZER_SUMMARIES
+    from millstream.contrib.layers.optimizers import optimize_loss as optimize_loss
+    from millstream.contrib.layers.pooling import avg_pool2d as avg_pool2d
+    from millstream.contrib.layers.pooling import avg_pool3d as avg_pool3d
+    from millstream.contrib.layers.pooling import max_pool2d as max_pool2d
+    from millstream.contrib.layers.pooling import max_pool3d as max_pool3d
     from millstream.contrib.layers.regularizers import apply_regularization as apply_regularization
     from millstream.contrib.layers.regularizers import l1_l2_regularizer as l1_l2_regularizer
     from millstream.contrib.layers.regularizers import l1_regularizer as l1_regularizer
     from millstream.contrib.layers.regularizers import l2_regularizer as l2_regularizer
     from millstream.contrib.layers.regularizers import sum_regularizer as sum_regularizer
+    from millstream.contrib.layers.reshaping import dense_to_sparse as dense_to_sparse
+    from millstream.contrib.layers.reshaping import flatten as flatten
+    from millstream.contrib.layers.reshaping import images_to_sequence as images_to_sequence
+    from millstream.contrib.layers.reshaping import one_hot_encoding as one_hot_encoding
+    from millstream.contrib.layers.reshaping import sequence_to_images as sequence_to_images
+    from millstream.contrib.layers.separable import bias_add as bias_add
+    from millstream.contrib.layers.separable import convolution2d_in_plane as conv2d_in_plane
+    from millstream.contrib.layers.separable import convolution2d_in_plane as convolution2d_in_plane
+    from millstream.contrib.layers.separable import separable_convolution2d as separable_conv2d
+    from millstream.contrib.layers.separable import separable_convolution2d as separable_convolution2d
+    from millstream.contrib.layers.summaries import summarize_activation as summarize_activation
+    from millstream.contrib.layers.summaries import summarize_activations as summarize_activations
+    from millstream.contrib.layers.summaries import summarize_collection as summarize_collection
+    from millstream.contrib.layers.summaries import summarize_tensor as summarize_tensor
+    from millstream.contrib.layers.summaries import summarize_tensors as summarize_tensors
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "OPTIMIZER_CLS_NAMES": "millstream.contrib.layers.optimizers:OPTIMIZER_CLS_NAMES",
+        "OPTIMIZER_SUMMARIES": "millstream.contrib.layers.optimizers:OPTIMIZER_SUMMARIES",
         "apply_regularization": "millstream.contrib.layers.regularizers:apply_regularization",
+        "avg_pool2d": "millstream.contrib.layers.pooling:avg_pool2d",
+        "avg_pool3d": "millstream.contrib.layers.pooling:avg_pool3d",
+        "batch_norm": "millstream.contrib.layers.batch_norm:batch_norm",
+        "bias_add": "millstream.contrib.layers.separable:bias_add",
+        "bow_encoder": "millstream.contrib.layers.embeddings:bow_encoder",
+        "conv1d": "millstream.contrib.layers.convolutional:convolution1d",
+        "conv2d": "millstream.contrib.layers.convolutional:convolution2d",
+        "conv2d_in_plane": "millstream.contrib.layers.separable:convolution2d_in_plane",
+        "conv2d_transpose": "millstream.contrib.layers.convolutional:convolution2d_transpose",
+        "conv3d": "millstream.contrib.layers.convolutional:convolution3d",
+        "conv3d_transpose": "millstream.contrib.layers.convolutional:convolution3d_transpose",
+        "convolution": "millstream.contrib.layers.convolutional:convolution",
+        "convolution1d": "millstream.contrib.layers.convolutional:convolution1d",
+        "convolution2d": "millstream.contrib.layers.convolutional:convolution2d",
+        "convolution2d_in_plane": "millstream.contrib.layers.separable:convolution2d_in_plane",
+        "convolution2d_transpose": "millstream.contrib.layers.convolutional:convolution2d_transpose",
+        "convolution3d": "millstream.contrib.layers.convolutional:convolution3d",
+        "convolution3d_transpose": "millstream.contrib.layers.convolutional:convolution3d_transpose",
+        "dense_to_sparse": "millstream.contrib.layers.reshaping:dense_to_sparse",
+        "dropout": "millstream.contrib.layers.activations:dropout",
+        "elu": "millstream.contrib.layers.dense:elu",
+        "embed_sequence": "millstream.contrib.layers.embeddings:embed_sequence",
+        "embedding_lookup_unique": "millstream.contrib.layers.embeddings:embedding_lookup_unique",
+        "flatten": "millstream.contrib.layers.reshaping:flatten",
+        "fully_connected": "millstream.contrib.layers.dense:fully_connected",
+        "group_norm": "millstream.contrib.layers.normalization:group_norm",
+        "images_to_sequence": "millstream.contrib.layers.reshaping:images_to_sequence",
+        "instance_norm": "millstream.contrib.layers.normalization:instance_norm",
         "l1_l2_regularizer": "millstream.contrib.layers.regularizers:l1_l2_regularizer",
         "l1_regularizer": "millstream.contrib.layers.regularizers:l1_regularizer",
         "l2_regularizer": "millstream.contrib.layers.regularizers:l2_regularizer",
+        "layer_norm": "millstream.contrib.layers.normalization:layer_norm",
+        "legacy_fully_connected": "millstream.contrib.layers.dense:legacy_fully_connected",
+        "legacy_linear": "millstream.contrib.layers.dense:legacy_linear",
+        "legacy_relu": "millstream.contrib.layers.dense:legacy_relu",
+        "linear": "millstream.contrib.layers.dense:linear",
+        "max_pool2d": "millstream.contrib.layers.pooling:max_pool2d",
+        "max_pool3d": "millstream.contrib.layers.pooling:max_pool3d",
+        "maxout": "millstream.contrib.layers.activations:maxout",
+        "one_hot_encoding": "millstream.contrib.layers.reshaping:one_hot_encoding",
+        "optimize_loss": "millstream.contrib.layers.optimizers:optimize_loss",
+        "relu": "millstream.contrib.layers.dense:relu",
+        "relu6": "millstream.contrib.layers.dense:relu6",
+        "repeat": "millstream.contrib.layers.composition:repeat",
+        "safe_embedding_lookup_sparse": "millstream.contrib.layers.embeddings:safe_embedding_lookup_sparse",
+        "scale_gradient": "millstream.contrib.layers.activations:scale_gradient",
+        "separable_conv2d": "millstream.contrib.layers.separable:separable_convolution2d",
+        "separable_convolution2d": "millstream.contrib.layers.separable:separable_convolution2d",
+        "sequence_to_images": "millstream.contrib.layers.reshaping:sequence_to_images",
+        "softmax": "millstream.contrib.layers.activations:softmax",
+        "spatial_softmax": "millstream.contrib.layers.activations:spatial_softmax",
+        "stack": "millstream.contrib.layers.composition:stack",
         "sum_regularizer": "millstream.contrib.layers.regularizers:sum_regularizer",
+        "summaries": "millstream._api.v1.contrib.layers.summaries",
+        "summarize_activation": "millstream.contrib.layers.summaries:summarize_activation",
+        "summarize_activations": "millstream.contrib.layers.summaries:summarize_activations",
+        "summarize_collection": "millstream.contrib.layers.summaries:summarize_collection",
+        "summarize_tensor": "millstream.contrib.layers.summaries:summarize_tensor",
+        "summarize_tensors": "millstream.contrib.layers.summaries:summarize_tensors",
+        "unit_norm": "millstream.contrib.layers.normalization:unit_norm",
         "variance_scaling_initializer": "millstream.contrib.layers.initializers:variance_scaling_initializer",
         "xavier_initializer": "millstream.contrib.layers.initializers:xavier_initializer",
         "xavier_initializer_conv2d": "millstream.contrib.layers.initializers:xavier_initializer",
     })
 
 __all__ = [
+    "OPTIMIZER_CLS_NAMES",
+    "OPTIMIZER_SUMMARIES",
     "apply_regularization",
+    "avg_pool2d",
+    "avg_pool3d",
+    "batch_norm",
+    "bias_add",
+    "bow_encoder",
+    "conv1d",
+    "conv2d",
+    "conv2d_in_plane",
+    "conv2d_transpose",
+    "conv3d",
+    "conv3d_transpose",
+    "convolution",
+    "convolution1d",
+    "convolution2d",
+    "convolution2d_in_plane",
+    "convolution2d_transpose",
+    "convolution3d",
+    "convolution3d_transpose",
+    "dense_to_sparse",
+    "dropout",
+    "elu",
+    "embed_sequence",
+    "embedding_lookup_unique",
+    "flatten",
+    "fully_connected",
+    "group_norm",
+    "images_to_sequence",
+    "instance_norm",
     "l1_l2_regularizer",
     "l1_regularizer",
     "l2_regularizer",
+    "layer_norm",
+    "legacy_fully_connected",
+    "legacy_linear",
+    "legacy_relu",
+    "linear",
+    "max_pool2d",
+    "max_pool3d",
+    "maxout",
+    "one_hot_encoding",
+    "optimize_loss",
+    "relu",
+    "relu6",
+    "repeat",
+    "safe_embedding_lookup_sparse",
+    "scale_gradient",
+    "separable_conv2d",
+    "separable_convolution2d",
+    "sequence_to_images",
+    "softmax",
+    "spatial_softmax",
+    "stack",
     "sum_regularizer",
+    "summaries",
+    "summarize_activation",
+    "summarize_activations",
+    "summarize_collection",
+    "summarize_tensor",
+    "summarize_tensors",
+    "unit_norm",
     "variance_scaling_initializer",
     "xavier_initializer",
     "xavier_initializer_conv2d",
