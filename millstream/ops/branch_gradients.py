@@ -16,6 +16,8 @@ from millstream.core.opdef import find
 from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import handle_data
 from millstream.ops import cond
+from millstream.ops.functional_ops import as_attributes, branches_of
+from millstream.ops.list_ops import as_long_as
 from millstream.ops.traced_functions import TracedFunction
 
 
@@ -27,7 +29,7 @@ def branch_gradient(op: Any, attributes: Sequence[str], grads: Sequence[Any]) ->
       attributes: the attributes that are branches, in the order of their numbers; or the one that is a list of them.
       grads: the gradients of the outputs; None where nothing depends on one.
     """
-    branches = op.attrs[attributes[0]] if len(attributes) == 1 else [op.attrs[name] for name in attributes]
+    branches = branches_of(op, attributes)
     level = next(
         index for index, function in enumerate(branches[0].levels)
         if all(grad is None for grad in grads[len(function.outputs) :])
@@ -35,9 +37,7 @@ def branch_gradient(op: Any, attributes: Sequence[str], grads: Sequence[Any]) ->
     functions = [branch.levels[level] for branch in branches]
     derivatives = [function.derivative for function in functions]
     if len(branches[0].levels) == level + 1:
-        wider = _widened(functions, derivatives)
-        attrs = {attributes[0]: tuple(wider)} if len(attributes) == 1 else dict(zip(attributes, wider, strict=True))
-        op._extend(**attrs)
+        op._extend(**as_attributes(attributes, _widened(functions, derivatives)))
     connected = sorted({index for derivative in derivatives for index in derivative.connected})
     if not connected:
         return [None] * (len(op.inputs) - 1)
@@ -113,7 +113,7 @@ def _whole(tensor: Tensor, grad: Any) -> Tensor:
     if grad is None:
         return zeros_for(tensor)
     if tensor.dtype is variant:
-        return find("AddN")([grad, zeros_for(tensor)])
+        return as_long_as(tensor, grad)
     return gradients.dense(grad)
 
 

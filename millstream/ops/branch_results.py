@@ -14,7 +14,7 @@ from millstream.core.graph_function import GraphFunction
 from millstream.core.operation import Operation
 from millstream.core.region_graph import RegionGraph
 from millstream.core.tensor import Tensor
-from millstream.ops.functional_ops import fake_param_op, taken_value_op
+from millstream.ops.functional_ops import as_attributes, branches_of, fake_param_op, taken_value_op
 from millstream.ops.identity_ops import identity
 
 
@@ -73,12 +73,8 @@ class _FurtherResults:
 
 
 def _extend(op: Operation, attributes: Sequence[str], change: Callable[[GraphFunction, int], GraphFunction]) -> None:
-    functions = op.attrs[attributes[0]] if len(attributes) == 1 else [op.attrs[name] for name in attributes]
-    changed = [change(function, index) for index, function in enumerate(functions)]
-    if len(attributes) == 1:
-        op._extend((), **{attributes[0]: tuple(changed)})
-    else:
-        op._extend((), **dict(zip(attributes, changed, strict=True)))
+    changed = [change(function, index) for index, function in enumerate(branches_of(op, attributes))]
+    op._extend(**as_attributes(attributes, changed))
 
 
 def _wider(function: GraphFunction, tensor: Tensor, computes: bool) -> GraphFunction:

@@ -112,6 +112,16 @@ def _(op, grad):
     return grad, None
 
 
+def branches_of(op: Any, attributes: Sequence[str]) -> Sequence[Any]:
+    """The branches of an operation: in the attributes of these names, or in the one that is a list of them."""
+    return op.attrs[attributes[0]] if len(attributes) == 1 else [op.attrs[name] for name in attributes]
+
+
+def as_attributes(attributes: Sequence[str], branches: Sequence[Any]) -> dict[str, Any]:
+    """The attributes that hold these branches; see `branches_of`."""
+    return {attributes[0]: tuple(branches)} if len(attributes) == 1 else dict(zip(attributes, branches, strict=True))
+
+
 @if_op.gradient
 @stateless_if_op.gradient
 def _(op, *grads):

@@ -89,7 +89,7 @@ def tensor_list_from_tensor_op(xp, tensor, element_shape):
 def _(op, grad):
     tensor = op.inputs[0]
     shape = tensor._shape
-    whole = find("AddN")([grad, find("ZerosLike")(op.outputs[0])])  # as long as the list is
+    whole = as_long_as(op.outputs[0], grad)
     return stacked(whole, tensor.dtype, None if shape is None else shape[1:], (shape or (None,))[0]), None
 
 
@@ -358,7 +358,7 @@ def tensor_list_scatter_into_op(xp, input_handle, tensor, indices):
 @tensor_list_scatter_into_op.gradient
 def _(op, grad):
     tensor, indices = op.inputs[1:]
-    longer = find("AddN")([grad, find("ZerosLike")(op.outputs[0])])
+    longer = as_long_as(op.outputs[0], grad)
     found = gathered(longer, indices, tensor.dtype.base_dtype, tensor._shape and tensor._shape[1:])
     return tensor_list_scatter_into_op(longer, find("ZerosLike")(found), indices), found, None
 
@@ -420,7 +420,7 @@ def tensor_list_split_op(xp, tensor, element_shape, lengths):
 @tensor_list_split_op.gradient
 def _(op, grad):
     tensor = op.inputs[0]
-    whole = find("AddN")([grad, find("ZerosLike")(op.outputs[0])])
+    whole = as_long_as(op.outputs[0], grad)
     return concatenated(whole, tensor.dtype.base_dtype, tensor._shape)[0], None, None
 
 
@@ -464,7 +464,7 @@ def tensor_list_resize_op(xp, input_handle, size):
 
 @tensor_list_resize_op.gradient
 def _(op, grad):
-    return find("AddN")([grad, find("ZerosLike")(op.inputs[0])]), None
+    return as_long_as(op.inputs[0], grad), None
 
 
 # --- For the other modules --------------------------------------------------------------------------------------------
@@ -474,6 +474,11 @@ def _shape_tensor(shape: Shape) -> Tensor:
     """A static shape as a tensor: -1 stands for what is not known."""
     known: Any = -1 if shape is None else [-1 if dim is None else dim for dim in shape]
     return to_tensor(known, dtype=dtypes.int32)  # which a shape without dimensions is not by itself
+
+
+def as_long_as(values: Tensor, grads: Tensor) -> Tensor:
+    """A list of gradients, which may be shorter, with zeros up to the length of the list that it belongs to."""
+    return find("AddN")([grads, find("ZerosLike")(values)])
 
 
 def empty_list(element_dtype: Any) -> Tensor:

@@ -16,7 +16,7 @@ from millstream.core.opdef import find
 from millstream.core.static_values import constant_value
 from millstream.core.tensor import Tensor
 from millstream.ops.branch_gradients import zeros_for
-from millstream.ops.list_ops import WRITES_ONCE, empty_list, pop_back, tensor_list_push_back_op
+from millstream.ops.list_ops import WRITES_ONCE, as_long_as, empty_list, pop_back, tensor_list_push_back_op
 from millstream.ops.while_loop import while_loop_v2
 
 
@@ -205,4 +205,4 @@ class _Reverse:
 def _whole(output: Tensor, grad: Any) -> Tensor:
     """The gradient of an output of a loop; that of a list as long as the list."""
     found = filled(output, grad)
-    return found if grad is None or output.dtype is not variant else find("AddN")([found, find("ZerosLike")(output)])
+    return found if grad is None or output.dtype is not variant else as_long_as(output, found)

@@ -12,10 +12,10 @@ from millstream.ops.elementwise_ops import sigmoid, tanh
 from millstream.ops.init_ops import Constant
 from millstream.ops.join_ops import concat, split
 from millstream.ops.matmul_ops import matmul
-from millstream.rnn.cell import LayerRNNCell, check_floating, known_depth
+from millstream.rnn.cell import LayerRNNCell, StateIsOutput, check_floating, known_depth
 
 
-class SimpleStateCell(LayerRNNCell):
+class SimpleStateCell(StateIsOutput, LayerRNNCell):
     """A cell of `num_units` numbers, which are both its state and its output."""
 
     _settings: tuple[str, ...] = ("_num_units", "_activation", "_reuse")
@@ -26,16 +26,6 @@ class SimpleStateCell(LayerRNNCell):
         self.input_spec = InputSpec(ndim=2)
         self._num_units = num_units
         self._activation = read_activation(activation or tanh)
-
-    @property
-    def state_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
-
-    @property
-    def output_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
 
 
 @export(v1=["nn.rnn_cell.BasicRNNCell", "contrib.rnn.BasicRNNCell"])

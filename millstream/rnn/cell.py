@@ -161,6 +161,22 @@ def _of_inputs(inputs: Any, batch_size: Any, dtype: Any) -> tuple[Any, Any]:
     return (shape_of(inputs)[0] if known is None else known), inputs.dtype
 
 
+class StateIsOutput:
+    """What cells have in common of which `num_units` numbers are both the state and the output."""
+
+    _num_units: int
+
+    @property
+    def state_size(self) -> Any:
+        """`num_units`."""
+        return self._num_units
+
+    @property
+    def output_size(self) -> Any:
+        """`num_units`."""
+        return self._num_units
+
+
 @export(v1=["contrib.rnn.LayerRNNCell"])
 class LayerRNNCell(RNNCell):
     """Base of the cells that make their variables in `build`, with `self.add_variable`, and so once.

@@ -82,19 +82,16 @@ def with_appended(body: Lowered, values: Sequence[Any], bounds: Bounds) -> list[
     for index, (value, x, y) in enumerate(zip(values, body.inputs, body.outputs, strict=True)):
         op = y.op
         grows = op.type == "TensorListSetItem" and op.attrs["resize_if_index_out_of_bounds"] and op.inputs[0] is x
-        if not (bounds.exact and grows and isinstance(value, ElementList)) or _is_used_besides(x, y, body):
+        if not (bounds.exact and grows and isinstance(value, ElementList)):
+            continue
+        uses = body.uses()
+        if uses[x] > 1 or uses[y] > 1:
             continue
         place = next((place for place, counter in enumerate(body.inputs) if counter is op.inputs[1]), None)
         low, high = bounds.ranges.get(place, (-1, -1))  # type: ignore[arg-type]
         if low >= 0:
             found[index] = value.resized(max(value.size, high + 1))
     return found
-
-
-def _is_used_besides(x: Tensor, y: Tensor, body: Lowered) -> bool:
-    """Whether something else than `y` needs `x`, or something in the body needs `y`."""
-    ops = body.graph._operations
-    return any(x in op.inputs and op is not y.op or y in op.inputs for op in ops) or body.outputs.count(y) > 1
 
 
 def _steps(body: Lowered, values: Sequence[Any]) -> dict[int, int]:

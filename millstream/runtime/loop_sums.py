@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from millstream.core.dtypes import variant
-from millstream.core.graph import Graph
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 from millstream.ops.list_ops import tensor_list_push_back_op
@@ -91,7 +90,7 @@ def factored(condition: Lowered, body: Lowered) -> Factored | None:
 
 
 def _sums(condition: Lowered, body: Lowered) -> Iterator[Sum]:
-    uses, tested = _uses(body.graph, body.outputs), _uses(condition.graph, condition.outputs)
+    uses, tested = body.uses(), condition.uses()
     for place, (x, y) in enumerate(zip(body.inputs, body.outputs, strict=True)):
         if x is y or body.handles[place] is not None or uses.get(x) != 1 or uses[y] != 1:
             continue
@@ -100,13 +99,6 @@ def _sums(condition: Lowered, body: Lowered) -> Iterator[Sum]:
         terms = _terms(y, x, uses)
         if terms:
             yield Sum(place, terms)
-
-
-def _uses(graph: Graph, outputs: Sequence[Tensor]) -> dict[Tensor, int]:
-    uses: dict[Tensor, int] = {}
-    for tensor in (*(tensor for op in graph._operations for tensor in op.inputs), *outputs):
-        uses[tensor] = uses.get(tensor, 0) + 1
-    return uses
 
 
 def _terms(total: Tensor, start: Tensor, uses: dict[Tensor, int]) -> list[Operation] | None:

@@ -6,6 +6,7 @@ the flat graph says which variable each operation reads and writes.
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -55,6 +56,10 @@ class Lowered:
         )
         self.graph.adopt(op, (dtype,), ((),))
         return op.outputs[0]
+
+    def uses(self) -> dict[Tensor, int]:
+        """How often each tensor is taken: by operations, and as an output."""
+        return Counter((*(tensor for op in self.graph._operations for tensor in op.inputs), *self.outputs))
 
     def with_ends(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Lowered:
         """The function of the same graph with further inputs, after its own, and with other outputs."""

@@ -15,12 +15,12 @@ from millstream.ops.elementwise_ops import sigmoid, tanh
 from millstream.ops.init_ops import Zeros
 from millstream.ops.join_ops import concat, split
 from millstream.ops.matmul_ops import matmul
-from millstream.rnn.cell import LayerRNNCell, known_depth
+from millstream.rnn.cell import LayerRNNCell, StateIsOutput, known_depth
 from millstream.rnn.lstm_cells import LSTMStateTuple
 
 
 @export(v1=["contrib.rnn.UGRNNCell"])
-class UGRNNCell(LinearCell):
+class UGRNNCell(StateIsOutput, LinearCell):
     """The update gate RNN: between a plain cell and a GRU.
 
     J. Collins, J. Sohl-Dickstein, D. Sussillo: Capacity and Trainability in Recurrent Neural Networks,
@@ -51,16 +51,6 @@ class UGRNNCell(LinearCell):
         self._forget_bias = forget_bias
         self._activation = activation
 
-    @property
-    def state_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
-
-    @property
-    def output_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
-
     def call(self, inputs: Any, state: Any) -> Any:
         """One step for inputs [batch, size] and a state [batch, num_units]."""
         known_input_size(inputs.shape)
@@ -74,7 +64,7 @@ class UGRNNCell(LinearCell):
 
 
 @export(v1=["contrib.rnn.IntersectionRNNCell"])
-class IntersectionRNNCell(LinearCell):
+class IntersectionRNNCell(StateIsOutput, LinearCell):
     """The intersection RNN: gated through time like a `UGRNNCell`, and through depth like a highway.
 
     J. Collins, J. Sohl-Dickstein, D. Sussillo: Capacity and Trainability in Recurrent Neural Networks,
@@ -110,16 +100,6 @@ class IntersectionRNNCell(LinearCell):
         self._initializer = initializer
         self._forget_bias = forget_bias
         self._y_activation = y_activation
-
-    @property
-    def state_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
-
-    @property
-    def output_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
 
     def call(self, inputs: Any, state: Any) -> Any:
         """One step for inputs [batch, size] and a state [batch, num_units]."""
@@ -214,7 +194,7 @@ class NASCell(LayerRNNCell):
 
 
 @export(v1=["contrib.rnn.SRUCell"])
-class SRUCell(LayerRNNCell):
+class SRUCell(StateIsOutput, LayerRNNCell):
     """The simple recurrent unit, whose gates do not see the state.
 
     T. Lei, Y. Zhang, Y. Artzi: Training RNNs as Fast as CNNs, https://arxiv.org/abs/1709.02755. With
@@ -238,16 +218,6 @@ class SRUCell(LayerRNNCell):
         self._num_units = num_units
         self._activation = read_activation(activation or tanh)
         self.input_spec = InputSpec(ndim=2)
-
-    @property
-    def state_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
-
-    @property
-    def output_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
 
     def build(self, inputs_shape: Any) -> None:
         """Makes `kernel` and `bias`."""

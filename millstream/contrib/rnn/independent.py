@@ -20,11 +20,11 @@ from millstream.ops.init_ops import Constant, RandomUniform, Zeros
 from millstream.ops.join_ops import split
 from millstream.ops.matmul_ops import matmul
 from millstream.ops.pad_ops import tile
-from millstream.rnn.cell import LayerRNNCell, known_depth
+from millstream.rnn.cell import LayerRNNCell, StateIsOutput, known_depth
 from millstream.rnn.lstm_cells import LSTMStateTuple
 
 
-class _IndependentCell(LayerRNNCell):
+class _IndependentCell(StateIsOutput, LayerRNNCell):
     """Base of the cells: a kernel for the inputs, and for the state a vector of weights, one a unit and gate."""
 
     def __init__(self, num_units: int, activation: Any, reuse: Any, name: Any, dtype: Any) -> None:
@@ -32,16 +32,6 @@ class _IndependentCell(LayerRNNCell):
         self.input_spec = InputSpec(ndim=2)
         self._num_units = num_units
         self._activation = read_activation(activation) if activation else tanh
-
-    @property
-    def state_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
-
-    @property
-    def output_size(self) -> Any:
-        """`num_units`."""
-        return self._num_units
 
     def _weights(
         self, names: tuple[str, str, str], depth: int, gates: int, kernel: Any = None, bias: Any = None
