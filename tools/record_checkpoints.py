@@ -65,6 +65,32 @@ def many(prefix):
     return save(prefix, tensors, [""] * len(names))
 
 
+def old(prefix):
+    """The old format: what it has of `mixed`, in one file."""
+    known = [item for item in values.TENSORS if item[1] not in values.NOT_OLD_DTYPES]
+    tensors = [(name, tensor(value, dtype)) for name, dtype, value in known]
+    slices = [""] * len(tensors)
+    for text, start, end in values.SLICES:
+        tensors.append((values.SLICED, tf.constant(values.WHOLE[start:end])))
+        slices.append(text)
+    return save_old(prefix, tensors, slices)
+
+
+def old_sharded(prefix):
+    """The old format: two files, each with a part of a tensor."""
+    first = [("a", tf.constant([1.0, 2.0])), ("p", tf.constant(values.WHOLE[:4]))]
+    second = [("p", tf.constant(values.WHOLE[4:])), ("b", tf.constant(7))]
+    return [
+        save_old(f"{prefix}-00000-of-00002", first, ["", "10 4 0,4:-"]),
+        save_old(f"{prefix}-00001-of-00002", second, ["10 4 4,6:-", ""]),
+    ]
+
+
+def save_old(path, tensors, slices):
+    names, data = [name for name, _ in tensors], [value for _, value in tensors]
+    return tf.raw_ops.SaveSlices(filename=path, tensor_names=names, shapes_and_slices=slices, data=data)
+
+
 def trained(prefix):
     """What a Saver writes, with the file `checkpoint`."""
     tf.get_variable("v", initializer=np.float32([1.0, 2.0]))
@@ -81,7 +107,7 @@ def trained(prefix):
 def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     os.makedirs(FOLDER)
-    for build in (mixed, sharded, many, trained):
+    for build in (mixed, sharded, many, old, old_sharded, trained):
         with tf.Graph().as_default(), tf.device("/cpu:0"):
             saved = build(os.path.join(FOLDER, build.__name__))
             if saved is not None:

@@ -79,8 +79,8 @@ class OpDef:
         "name", "inputs", "outputs", "attrs", "shape_rule", "kernel", "kernel_attrs", "kernel_services",
         "static_inputs", "static_rule", "stateful", "host", "traced_only", "moves_data", "reads_shape_only",
         "commutative", "aggregate", "allows_uninitialized", "asynchronous", "writes", "takes_refs", "must_be_fed",
-        "runs_python", "calls_function", "gradient_function", "gradient_reason", "single_type_attr", "signature", "doc",
-        "prepared",
+        "runs_python", "new_arrays", "calls_function", "gradient_function", "gradient_reason", "single_type_attr",
+        "signature", "doc", "prepared",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +105,7 @@ class OpDef:
         self.asynchronous: bool = flags.pop("asynchronous", False)
         self.runs_python: bool = flags.pop("runs_python", False)
         self.must_be_fed: bool = flags.pop("must_be_fed", False)
+        self.new_arrays: bool = flags.pop("new_arrays", False)
         # Whether an attribute is a function, whose effects are those of the operation.
         self.calls_function: bool = any(spec.kind in ("func", "list(func)") for spec in self.attrs.values())
         self.takes_refs: bool = any(spec.is_ref for spec in self.inputs)
@@ -173,7 +174,8 @@ def op(signature: str, *, shape: ShapeRule | None = None, **keywords: Any) -> Ca
         moves_data (a result's elements are elements of the inputs), reads_shape_only (the values of the inputs do
         not matter), writes (names of the variables it writes; default: all `Ref` inputs where the kernel takes
         `state`), commutative, aggregate, allows_uninitialized, asynchronous (a host kernel that gives a
-        `concurrent.futures.Future` of its result; while the run waits for it, other runs of the session go on).
+        `concurrent.futures.Future` of its result; while the run waits for it, other runs of the session go on),
+        new_arrays (the kernel runs in Python, and nobody else holds what it gives: a variable may take it over).
     """
     named = set(re.findall(r"\w+", signature)) - FLAGS
     type_sets = {key: keywords.pop(key) for key in list(keywords) if key in named}

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import secrets
+import re
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+from millstream.io import fail_points
 from millstream.io.gfile import local_path, reporting
+
+# Names of what is being written: a file, or a folder of a sharded checkpoint (TensorFlow's names).
+_TEMPORARY = r"(\.[\w.-]+)?\.tempstate[0-9a-f]{16,20}|_temp_[0-9a-f]{32}"
+# Whoever writes a file touches it more often than that.
+_STALE_SECONDS = 3600.0
 
 
 class StagedFiles:
@@ -30,36 +39,45 @@ class StagedFiles:
     def open(self, path: Any) -> BinaryIO:
         """A new file, to be written, which `commit` will call `path`."""
         final = local_path(path)
-        temporary = f"{final}.tempstate{secrets.token_hex(8)}"
+        temporary = f"{final}.tempstate{os.urandom(8).hex()}"
         with reporting(path):
+            fail_points.reached()
             file = open(temporary, "xb", buffering=1 << 16)  # noqa: SIM115 - closed by commit or at the end of the block
+        _lock(file)
         self._open.append(file)
         self._staged[final] = temporary
         return file
+
+    def adopt(self, path: Any, final: Any) -> None:
+        """Takes over a file that is there and whole; `commit` will call it `final`."""
+        self._staged[local_path(final)] = local_path(path)
 
     def commit(self) -> None:
         """Gives the files their names."""
         with reporting(", ".join(self._staged)):
             for file in self._open:
+                fail_points.reached()
                 file.flush()
                 os.fsync(file.fileno())
-                file.close()
+            folders = {os.path.dirname(final) for final in self._staged}
             for final in list(self._staged):
+                fail_points.reached()
                 os.replace(self._staged[final], final)
                 del self._staged[final]
-                sync_folder(os.path.dirname(final))
+            for file in self._open:
+                file.close()
+            for folder in folders:
+                sync_folder(folder)
 
     def __enter__(self) -> StagedFiles:
         return self
 
     def __exit__(self, *error: object) -> None:
         for file in self._open:
-            try:
+            with suppress(OSError):  # a full disk: what was written is thrown away all the same
                 file.close()
-            except OSError:
-                pass  # a full disk: what was written is thrown away all the same
         for temporary in self._staged.values():
-            if os.path.exists(temporary):
+            with suppress(OSError):
                 os.unlink(temporary)
         self._staged.clear()
 
@@ -75,9 +93,69 @@ def write_file(path: Any, content: bytes) -> None:
 
 def sync_folder(folder: str) -> None:
     """Brings to the disk which files a folder has, where the file system lets it."""
+    fail_points.reached()
     with suppress(OSError):
         descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def remove_temporaries(prefix: Any, siblings: Sequence[str] = ()) -> None:
+    """Removes what a process that was killed, or failed, while it wrote files under a prefix has left.
+
+    Args:
+      prefix: what the files' names begin with. What somebody is writing under it stays, if the file system has locks.
+      siblings: other names in its folder. What was left under them, or under them and a number, is removed too where
+        nobody has touched it for an hour: another process may be writing there.
+    """
+    folder, name = os.path.split(local_path(prefix))
+    own = re.compile(f"{re.escape(name)}({_TEMPORARY})")
+    other = re.compile(f"({'|'.join(map(re.escape, siblings))})(-[0-9]+)?({_TEMPORARY})")
+    with suppress(OSError), os.scandir(folder or ".") as found:
+        for entry in found:
+            if own.fullmatch(entry.name):
+                if not _is_being_written(entry):
+                    _remove(entry)
+            elif siblings and other.fullmatch(entry.name) and _is_stale(entry):
+                _remove(entry)
+
+
+def _lock(file: BinaryIO) -> None:
+    """Says that somebody is writing a file. The system forgets it when the process ends, in whichever way."""
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_being_written(entry: os.DirEntry[str]) -> bool:
+    """Whether somebody has locked a file, or a file of a folder."""
+    paths = [inner.path for inner in os.scandir(entry.path)] if entry.is_dir(follow_symlinks=False) else [entry.path]
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # it has gone in the meantime, or there are no locks
+            continue
+    return False
+
+
+def _is_stale(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):
+        times = [entry.stat().st_mtime]
+        if entry.is_dir():
+            times += [inner.stat().st_mtime for inner in os.scandir(entry.path)]
+        return time.time() - max(times) > _STALE_SECONDS
+    return False  # it has gone in the meantime
+
+
+def _remove(entry: os.DirEntry[str]) -> None:
+    import shutil
+
+    with suppress(OSError):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)

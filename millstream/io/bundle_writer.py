@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,8 +11,8 @@ import numpy as np
 
 from millstream.core import errors
 from millstream.core.dtypes import DType
-from millstream.io import bundle, crc32c
-from millstream.io.atomic_files import StagedFiles, sync_folder
+from millstream.io import bundle, crc32c, fail_points
+from millstream.io.atomic_files import StagedFiles
 from millstream.io.bundle_reader import BundleReader
 from millstream.io.coding import slice_key
 from millstream.io.gfile import local_path, reporting
@@ -25,7 +24,8 @@ class BundleWriter:
     """Writes a bundle of one shard, tensor by tensor; it appears when `finish` is called.
 
     Each of its files appears whole or not at all, the index last. Where it takes the place of a bundle of the same
-    prefix, a kill between the namings of the two files loses both bundles; those of other prefixes stay whole.
+    prefix, a kill between the namings of the two files loses both bundles: what differs between them is refused then,
+    because its checksum is wrong. Bundles of other prefixes stay whole.
 
     Args:
       prefix: what its files' names begin with; their folder is made where it is missing.
@@ -83,6 +83,7 @@ class BundleWriter:
             raise errors.InvalidArgumentError(None, None, f"Adding duplicate key: {name}")
         entry = bundle.entry(dtype, value.shape)
         with reporting(self._prefix):
+            fail_points.reached()
             size, entry.crc32c = self._write(value)
         entry.offset, entry.size = self._offset, size
         self._offset += size
@@ -93,12 +94,11 @@ class BundleWriter:
         if value.dtype == object:
             parts, checksum = bundle.encode_strings(value)
             return sum(map(self._data.write, parts)), checksum
-        view, crc = bundle.as_bytes(value), 0
-        for chunk in crc32c.chunks(view):
-            data = bytes(chunk)
-            crc = crc32c.extend(crc, data)
-            self._data.write(data)
-        return len(view), crc32c.masked(crc)
+        data, crc = bundle.as_bytes(value), 0
+        for chunk in crc32c.chunks(data):
+            crc = crc32c.extend(crc, chunk)
+            self._data.write(chunk)
+        return len(data), crc32c.masked(crc)
 
     def __enter__(self) -> BundleWriter:
         return self
@@ -149,11 +149,14 @@ def merge_bundles(prefixes: Sequence[str], destination: str) -> None:
     Raises:
       InvalidArgumentError: two of them have the same tensor.
     """
+    from millstream.io import proto
+
     entries: dict[bytes, Any] = {}
     shards: list[str] = []
     for prefix in dict.fromkeys(prefixes):
         with BundleReader(prefix) as reader:
-            for key, entry in reader.all_entries():
+            for key, value in reader.raw_entries():
+                entry = proto.BundleEntryProto.FromString(value)
                 if not entry.slices:
                     entry.shard_id += len(shards)
                     if key in entries:
@@ -165,23 +168,22 @@ def merge_bundles(prefixes: Sequence[str], destination: str) -> None:
             shards += [bundle.data_path(prefix, shard, reader.num_shards) for shard in range(reader.num_shards)]
     _make_folder(destination)
     with StagedFiles() as files, reporting(destination):
-        _write_index(files, destination, len(shards), entries)
         for number, path in enumerate(shards):
-            os.replace(local_path(path), local_path(bundle.data_path(destination, number, len(shards))))
-        sync_folder(os.path.dirname(local_path(destination)))
+            files.adopt(path, bundle.data_path(destination, number, len(shards)))
+        _write_index(files, destination, len(shards), entries)
         files.commit()
-    for prefix in dict.fromkeys(prefixes):
-        if prefix != destination:
-            os.unlink(local_path(bundle.index_path(prefix)))
+        for prefix in dict.fromkeys(prefixes):
+            if prefix != destination:
+                fail_points.reached()
+                os.unlink(local_path(bundle.index_path(prefix)))
 
 
 def remove_bundle(prefix: str) -> None:
     """Deletes the files of a bundle, the index first: what has none counts as no bundle."""
     path = local_path(prefix)
-    folder, name = os.path.split(path)
-    own = re.compile(re.escape(name) + r"\.data-\d{5,}-of-\d{5,}")
     with reporting(prefix):
+        fail_points.reached()
         os.unlink(bundle.index_path(path))
-        for found in os.listdir(folder or "."):
-            if own.fullmatch(found):
-                os.unlink(os.path.join(folder, found))
+        for file in bundle.data_files(path):
+            fail_points.reached()
+            os.unlink(file)

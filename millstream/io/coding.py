@@ -21,7 +21,7 @@ def encode_varint(value: int) -> bytes:
     return bytes(out)
 
 
-def decode_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+def decode_varint(data: bytes | memoryview, position: int, end: int) -> tuple[int, int]:
     """The number at `position`, and where it ends.
 
     Raises:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import google_crc32c
+import numpy as np
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]  # of one dimension, without gaps
 
 _CHUNK = 1 << 20  # bytes; what is checked is still in the processor's cache when it is written
 _MASK_DELTA = 0xA282EAD8
 
 
-def extend(crc: int, data: bytes) -> int:
+def extend(crc: int, data: bytes | Bytes) -> int:
     """The checksum of what `crc` (0 at the beginning) is the checksum of, followed by `data`."""
-    return google_crc32c.extend(crc, data)
+    return google_crc32c.extend(crc, data)  # takes bytes, and arrays as if they were: nothing is copied
 
 
 def masked(crc: int) -> int:
@@ -28,7 +32,7 @@ def masked_crc(*parts: bytes) -> int:
     return masked(crc)
 
 
-def chunks(view: memoryview) -> Iterator[memoryview]:
-    """A buffer in pieces of the size in which large arrays are checked, read and written."""
-    for start in range(0, len(view), _CHUNK):
-        yield view[start : start + _CHUNK]
+def chunks(data: Bytes) -> Iterator[Bytes]:
+    """Bytes in pieces of the size in which large arrays are checked, read and written."""
+    for start in range(0, len(data), _CHUNK):
+        yield data[start : start + _CHUNK]

@@ -1,60 +1,20 @@
-"""`tf.gfile`: files and folders of the local file system (`file://` or no scheme), with TensorFlow's errors."""
+"""`tf.gfile`: files and folders, with TensorFlow's errors. Which file systems there are says `file_systems`."""
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 from millstream.core import errors
 from millstream.core.export import export, export_value
+from millstream.io import file_systems
+from millstream.io.file_systems import LOCAL, FileSystem, Path, find, local_path, reporting, split_scheme
 
-Path = Any  # str, bytes or os.PathLike
+__all__ = ["GFile", "FastGFile", "local_path", "reporting"]
 
-_ERRORS: dict[int, type[errors.OpError]] = {
-    errno.ENOENT: errors.NotFoundError,
-    errno.EEXIST: errors.AlreadyExistsError,
-    errno.EACCES: errors.PermissionDeniedError,
-    errno.EPERM: errors.PermissionDeniedError,
-    errno.EROFS: errors.PermissionDeniedError,
-    errno.ENOTDIR: errors.FailedPreconditionError,
-    errno.EISDIR: errors.FailedPreconditionError,
-    errno.ENOTEMPTY: errors.FailedPreconditionError,
-    errno.ENOSPC: errors.ResourceExhaustedError,
-    errno.EMFILE: errors.ResourceExhaustedError,
-    errno.EINVAL: errors.InvalidArgumentError,
-    errno.ENAMETOOLONG: errors.InvalidArgumentError,
-}
+_COPIED_AT_ONCE = 1 << 20  # bytes
 _MODES = ("r", "w", "a", "r+", "w+", "a+")
-
-
-@contextmanager
-def reporting(path: Path) -> Iterator[None]:
-    """Turns what the operating system reports into TensorFlow's errors."""
-    try:
-        yield
-    except OSError as error:
-        kind = _ERRORS.get(error.errno or 0, errors.UnknownError)
-        raise kind(None, None, f"{path}; {error.strerror or error}") from None
-
-
-def local_path(path: Path) -> str:
-    """The path on the local file system.
-
-    Raises:
-      UnimplementedError: the path has another scheme.
-      TypeError: it is no path.
-    """
-    text = os.fsdecode(path)
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        return text
-    if scheme != "file":
-        message = f"File system scheme '{scheme}' not implemented (file: '{text}')"
-        raise errors.UnimplementedError(None, None, message)
-    return rest
 
 
 class GFile:
@@ -97,7 +57,8 @@ class GFile:
     def _open(self) -> BinaryIO:
         if self._file is None:
             with reporting(self._name):
-                self._file = open(local_path(self._name), self._mode.replace("b", "") + "b")  # noqa: SIM115
+                system, path = find(self._name)
+                self._file = system.open(path, self._mode.replace("b", "") + "b")
         return self._file
 
     def _readable(self) -> BinaryIO:
@@ -121,10 +82,10 @@ class GFile:
             return self._as_text(file.read(n))
 
     def readline(self) -> Any:
-        """The next line with its end; empty at the end of the file."""
+        """The next line with its end; empty at the end of the file. Carriage returns are left out."""
         file = self._readable()
         with reporting(self._name):
-            return self._as_text(file.readline())
+            return self._as_text(file.readline().replace(b"\r", b""))
 
     def readlines(self) -> list[Any]:
         """All lines that are left, with their ends."""
@@ -143,6 +104,8 @@ class GFile:
 
         `position` is the old name of `offset`.
         """
+        if offset is not None and position is not None:
+            raise TypeError("seek(): offset and position may not be set simultaneously.")
         offset = position if position is not None else offset
         if offset is None:
             raise TypeError("seek(): offset argument required")
@@ -211,12 +174,14 @@ class FileStatistics(NamedTuple):
 
 def exists(path: Path) -> bool:
     """Whether there is a file or folder."""
-    return os.path.exists(local_path(path))
+    system, rest = find(path)
+    return system.exists(rest)
 
 
 def isdir(path: Path) -> bool:
     """Whether there is a folder."""
-    return os.path.isdir(local_path(path))
+    system, rest = find(path)
+    return system.isdir(rest)
 
 
 def stat(path: Path) -> FileStatistics:
@@ -225,9 +190,11 @@ def stat(path: Path) -> FileStatistics:
     Raises:
       NotFoundError: it is not there.
     """
+    system, rest = find(path)
     with reporting(path):
-        found = os.stat(local_path(path))
-    return FileStatistics(found.st_size, found.st_mtime_ns, os.path.isdir(local_path(path)))
+        found = system.info(rest)
+    seconds = found.get("mtime", 0)
+    return FileStatistics(found["size"] or 0, found.get("mtime_ns", int(seconds * 1e9)), system.isdir(rest))
 
 
 def remove(path: Path) -> None:
@@ -237,8 +204,9 @@ def remove(path: Path) -> None:
       NotFoundError: it is not there.
       FailedPreconditionError: it is a folder.
     """
+    system, rest = find(path)
     with reporting(path):
-        os.remove(local_path(path))
+        system.rm_file(rest)
 
 
 def rmtree(path: Path) -> None:
@@ -249,10 +217,9 @@ def rmtree(path: Path) -> None:
     """
     if not exists(path):
         raise errors.NotFoundError(None, None, f"{path} not found")
-    import shutil
-
+    system, rest = find(path)
     with reporting(path):
-        shutil.rmtree(local_path(path))
+        system.rm(rest, recursive=True)
 
 
 def mkdir(path: Path) -> None:
@@ -262,14 +229,16 @@ def mkdir(path: Path) -> None:
       NotFoundError: the folder above it is not there.
     """
     if not isdir(path):
+        system, rest = find(path)
         with reporting(path):
-            os.mkdir(local_path(path))
+            system.mkdir(rest, create_parents=False)
 
 
 def makedirs(path: Path) -> None:
     """Makes a folder and those above it, as far as they are not there."""
+    system, rest = find(path)
     with reporting(path):
-        os.makedirs(local_path(path), exist_ok=True)
+        system.makedirs(rest, exist_ok=True)
 
 
 def listdir(path: Path) -> list[str]:
@@ -280,8 +249,13 @@ def listdir(path: Path) -> list[str]:
     """
     if not isdir(path):
         raise errors.NotFoundError(None, None, f"Could not find directory {path}")
+    system, rest = find(path)
     with reporting(path):
-        return os.listdir(local_path(path))
+        return [_last_part(found) for found in system.ls(rest, detail=False)]
+
+
+def _last_part(path: str) -> str:
+    return os.path.basename(path.rstrip("/"))
 
 
 def copy(src: Path, dst: Path, overwrite: bool = False) -> None:
@@ -295,8 +269,10 @@ def copy(src: Path, dst: Path, overwrite: bool = False) -> None:
     import shutil
 
     _refuse_existing(dst, overwrite)
-    with reporting(dst):
-        shutil.copyfile(local_path(src), local_path(dst))
+    (source_system, source_path), (system, path) = find(src), find(dst)
+    with reporting(src), source_system.open(source_path, "rb") as source:
+        with reporting(dst), system.open(path, "wb") as target:
+            shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
 
 
 def rename(src: Path, dst: Path, overwrite: bool = False) -> None:
@@ -305,10 +281,14 @@ def rename(src: Path, dst: Path, overwrite: bool = False) -> None:
     Raises:
       NotFoundError: `src` is not there.
       AlreadyExistsError: `dst` is, and `overwrite` is False.
+      UnimplementedError: they are in different file systems.
     """
     _refuse_existing(dst, overwrite)
+    (source_system, source_path), (system, path) = find(src), find(dst)
+    if source_system is not system:
+        raise errors.UnimplementedError(None, None, f"Renaming {src} to {dst} not implemented")
     with reporting(src):
-        os.replace(local_path(src), local_path(dst))
+        system.mv(source_path, path)
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
@@ -322,23 +302,29 @@ def glob(pattern: Path | Iterable[Path]) -> list[str]:
     `*` and `?` stand for characters of one name, `[ab]` for one of these; names that begin with a dot match too.
     """
     patterns = [pattern] if isinstance(pattern, str | bytes | os.PathLike) else list(pattern)
-    return [path for item in patterns for path in sorted(_matching(local_path(item)))]
+    found: list[str] = []
+    for item in patterns:
+        (system, rest), (prefix, _) = find(item), split_scheme(item)
+        prefix = "" if system is LOCAL else prefix
+        found += (f"{prefix}{path}" for path in sorted(_matching(system, rest)))
+    return found
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def _matching(system: FileSystem, pattern: str) -> Iterator[str]:
     """The paths that match one pattern, folder by folder."""
     from fnmatch import fnmatchcase
 
     folder, name = os.path.split(pattern)
     if not _has_wildcard(pattern):
-        if os.path.lexists(pattern):
+        if system.exists(pattern):
             yield pattern
         return
-    for parent in _matching(folder) if _has_wildcard(folder) else [folder]:
+    for parent in _matching(system, folder) if _has_wildcard(folder) else [folder]:
         if not _has_wildcard(name):
-            names = [name] if os.path.lexists(os.path.join(parent, name)) else []
+            names = [name] if system.exists(os.path.join(parent, name)) else []
         else:
-            names = os.listdir(parent or ".") if os.path.isdir(parent or ".") else []
+            inside = system.ls(parent or ".", detail=False) if system.isdir(parent or ".") else []
+            names = [_last_part(path) for path in inside]
         yield from (os.path.join(parent, found) for found in names if fnmatchcase(found, name))
 
 
@@ -457,7 +443,7 @@ def join(path: Path, *paths: Path) -> str:
 @export(v2=["io.gfile.get_registered_schemes"])
 def get_registered_schemes() -> list[str]:
     """The schemes that paths may have."""
-    return ["", "file"]
+    return file_systems.registered_schemes()
 
 
 export_value(__name__, "GFile", "io.gfile.GFile", v1=["gfile.GFile", "gfile.Open"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
@@ -169,6 +170,7 @@ class TableReader:
 
     def __init__(self, path: Any) -> None:
         self.path = path
+        self._lock = threading.Lock()
         with reporting(path):
             self._file = open(local_path(path), "rb", buffering=0)  # noqa: SIM115 - closed by `close`
         try:
@@ -234,7 +236,11 @@ class TableReader:
             self._handles.append(found)
 
     def _entries(self, number: int) -> tuple[list[bytes], list[bytes]]:
-        """The keys and the values of a data block."""
+        """The keys and the values of a data block. Several threads may ask."""
+        with self._lock:
+            return self._entries_now(number)
+
+    def _entries_now(self, number: int) -> tuple[list[bytes], list[bytes]]:
         found = self._parsed.get(number)
         if found is None:
             handle = self._handles[number]
@@ -255,8 +261,9 @@ class TableReader:
         content, compression = block[:-_TRAILER], block[-_TRAILER : -_TRAILER + 1]
         if struct.unpack("<I", block[-4:])[0] != crc32c.masked_crc(content, compression):
             raise self.damaged(handle.offset, "block checksum mismatch")
-        if compression != b"\0":
-            raise self.damaged(handle.offset, f"unknown type of compression {compression[0]}")
+        if compression != b"\0":  # TensorFlow never compresses checkpoints
+            kind = "compressed with Snappy" if compression == b"\1" else f"of unknown compression {compression[0]}"
+            raise self.damaged(handle.offset, f"a block is {kind}, which is not supported")
         restarts = struct.unpack("<I", content[-4:])[0] if len(content) >= 4 else 0
         end = len(content) - 4 * (restarts + 1)
         if end < 0:

@@ -20,6 +20,7 @@ from millstream.io import proto
 _LARGEST_TENSOR = 2**31  # bytes; no message can be larger
 _LARGEST_FILL = 2**28  # bytes that the repetition of a value may take in memory
 _HIGHEST_RANK = 64  # of NumPy's arrays
+_SLAB = 1 << 16  # elements that are Python objects at the same time
 
 
 class _Layout(NamedTuple):
@@ -181,6 +182,31 @@ def from_proto(tensor: Any) -> np.ndarray:
     return convert.fill(array, dims)
 
 
+def decode_values(tensor: Any, dtype: DType, dims: tuple[int, ...]) -> np.ndarray:
+    """The values of a message that says neither dtype nor shape, and has each element.
+
+    Raises:
+      TypeError: messages have no values of this dtype.
+      ValueError: it has more or fewer values.
+    """
+    layout = _layout(dtype)
+    if tensor.tensor_content:
+        return _from_content(tensor.tensor_content, dtype, dims)
+    values, expected = getattr(tensor, layout.field), math.prod(dims) * layout.width
+    if len(values) != expected:
+        raise ValueError(f"{layout.field} of a tensor of shape {dims} has {len(values)} values; expected: {expected}")
+    return _from_values(values, dtype, layout).reshape(dims)
+
+
+def encode_values(tensor: Any, array: np.ndarray, dtype: DType) -> None:
+    """Writes the values of an array one by one into the field of its dtype, for `decode_values`."""
+    layout = _layout(dtype)
+    field, flat = getattr(tensor, layout.field), array.reshape(-1)
+    for start in range(0, len(flat), _SLAB):
+        part = flat[start : start + _SLAB]
+        field.extend(part.tolist() if array.dtype == layout.stored else _field_values(part, layout))
+
+
 def _dtype_of(tensor: Any) -> DType:
     try:
         return dtypes.as_dtype(tensor.dtype)
@@ -234,7 +260,7 @@ def _from_values(values: Any, dtype: DType, layout: _Layout) -> np.ndarray:
     stored = np.dtype(layout.stored or native)
     if stored.kind in "iu":
         # By way of 64 bits, because int_val may hold more than fits and C truncates.
-        array = np.array(values, np.uint64 if stored == np.uint64 else np.int64).astype(stored)
+        array = np.fromiter(values, np.uint64 if stored == np.uint64 else np.int64, len(values)).astype(stored)
     else:
-        array = np.array(values, stored)
+        array = np.fromiter(values, stored, len(values))
     return array[: len(values) // layout.width * layout.width].view(native)

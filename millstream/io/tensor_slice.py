@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 Shape = tuple[int, ...]
 # A slice as it is written: start and length in each dimension, or WHOLE. Keys tell a dimension that is written as
@@ -71,6 +73,36 @@ class TensorSlice(NamedTuple):
 
     def __str__(self) -> str:
         return format_extents(tuple(zip(self.starts, self.lengths, strict=True)))
+
+
+class Piece(NamedTuple):
+    """A slice that is stored, and what reads its elements."""
+
+    part: TensorSlice
+    read: Callable[[], np.ndarray[Any, Any]]
+
+
+def assemble(
+    pieces: Sequence[Piece], wanted: TensorSlice, allocate: Callable[[Shape], np.ndarray[Any, Any]]
+) -> np.ndarray[Any, Any]:
+    """The elements of `wanted`, in an array that `allocate` makes of its shape.
+
+    Raises:
+      ValueError: some of them are in no piece, or in several.
+    """
+    commons = [piece.part.intersection(wanted) for piece in pieces]
+    if sum(common.elements for common in commons if common is not None) != wanted.elements:
+        raise ValueError(f"its slices do not hold each element of {wanted} once")
+    result, filled = allocate(wanted.lengths), np.zeros(wanted.lengths, bool)
+    for piece, common in zip(pieces, commons, strict=True):
+        if common is None:
+            continue
+        target = common.within(wanted)
+        if filled[target].any():
+            raise ValueError("its slices overlap")
+        filled[target] = True
+        result[target] = piece.read()[common.within(piece.part)]
+    return result
 
 
 # --- How slices are written ------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Device names and the JAX devices that they stand for."""
 from __future__ import annotations
 
+import functools
 import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -138,9 +139,15 @@ def device_of(tensor: Any) -> str:
 
 def may_have_accelerators() -> bool:
     """Whether JAX could find anything but CPUs: a plugin for another kind of device is installed."""
+    return _has_plugins() and os.environ.get("JAX_PLATFORMS", "") != "cpu"
+
+
+@functools.cache
+def _has_plugins() -> bool:
+    """Whether a plugin for JAX is installed; finding out reads the metadata of all packages."""
     from importlib.metadata import entry_points
 
-    return bool(entry_points(group="jax_plugins")) and os.environ.get("JAX_PLATFORMS", "") != "cpu"
+    return bool(entry_points(group="jax_plugins"))
 
 
 def eager_device_name() -> str | None:

@@ -16,6 +16,7 @@ from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import VariableHandle
 from millstream.runtime import region_plan
 from millstream.runtime.fresh_reads import add_fresh_reads, read_last
+from millstream.runtime.host_values import passing
 from millstream.runtime.variables import Access, static_inputs, variable_accesses
 
 
@@ -103,6 +104,7 @@ def make_plan(
     accesses = {op: variable_accesses(op, fed) for op in needed}
     ordered = _order(needed, accesses, fed, {tensor.op for tensor in fetches})
     on_host = add_fresh_reads(ordered, accesses, fed)
+    on_host |= passing(ordered, accesses, fed, fetches, is_host_op)
     after = _access_order(ordered, accesses)
     steps = _cut(ordered, after, _Concreteness(fed, concrete), place, set(), on_host)
     _connect(steps, fetches, fed, accesses)

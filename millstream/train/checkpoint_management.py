@@ -233,7 +233,7 @@ def meta_graph_path(prefix: str, suffix: str = "meta") -> str:
     return f"{re.sub(r'-[0-9?]+-of-[0-9]+$', '', prefix)}.{suffix}"
 
 
-@export("train.checkpoints_iterator")
+@export("train.checkpoints_iterator", v1=["contrib.training.checkpoints_iterator"])
 def checkpoints_iterator(
     checkpoint_dir: str,
     min_interval_secs: float = 0,
@@ -250,9 +250,12 @@ def checkpoints_iterator(
     """
     newest = None
     while True:
-        found = _wait_for_other(checkpoint_dir, newest, timeout)
+        found = wait_for_new_checkpoint(checkpoint_dir, newest, timeout=timeout)
         if found is None:
-            if timeout_fn is None or timeout_fn():
+            if timeout_fn is None:
+                tensorflow_logger().info("Timed-out waiting for a checkpoint.")
+                return
+            if timeout_fn():
                 return
             continue
         began, newest = time.monotonic(), found
@@ -260,14 +263,32 @@ def checkpoints_iterator(
         time.sleep(max(0.0, began + min_interval_secs - time.monotonic()))
 
 
-def _wait_for_other(folder: str, known: str | None, timeout: float | None) -> str | None:
-    """The newest checkpoint once it is another than `known`; None where the time is over."""
-    end = None if timeout is None else time.monotonic() + timeout
+@export(v1=["contrib.training.wait_for_new_checkpoint"])
+def wait_for_new_checkpoint(
+    checkpoint_dir: str,
+    last_checkpoint: str | None = None,
+    seconds_to_sleep: float = 1,
+    timeout: float | None = None,
+) -> str | None:
+    """Waits until a folder has another checkpoint.
+
+    Args:
+      checkpoint_dir: the folder.
+      last_checkpoint: the one that is known already.
+      seconds_to_sleep: how long to wait between two looks.
+      timeout: how many seconds to wait; None: for ever.
+
+    Returns:
+      The newest checkpoint's prefix; None where the time is over.
+    """
+    tensorflow_logger().info("Waiting for new checkpoint at %s", checkpoint_dir)
+    end = float("inf") if timeout is None else time.monotonic() + timeout
     while True:
-        found = latest_checkpoint(folder)
-        if found not in (None, known):
+        found = latest_checkpoint(checkpoint_dir)
+        if found not in (None, last_checkpoint):
+            tensorflow_logger().info("Found new checkpoint at %s", found)
             return found
-        left = 1.0 if end is None else end - time.monotonic()
+        left = end - time.monotonic()
         if left <= 0:
             return None
-        time.sleep(min(1.0, left))
+        time.sleep(min(seconds_to_sleep, left))

@@ -1,136 +1,23 @@
-"""Looking into checkpoints, and initialising variables from them."""
+"""Initial values of variables from checkpoints."""
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from millstream.core import shapes
-from millstream.core.dtypes import DType, string
 from millstream.core.export import export
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import control_dependencies, device
 from millstream.core.variable_scope import default_variable_store
+from millstream.core.variable_settings import SaveSliceInfo
 from millstream.core.variables import Variable
-from millstream.io import gfile
-from millstream.io.bundle_reader import BundleReader, Entry
 from millstream.ops import checkpoint_ops
-from millstream.train.checkpoint_management import latest_checkpoint
+from millstream.train.checkpoint_reader import checkpoint_prefix, load_checkpoint
 from millstream.train.saveables import saveables_of
 
-
-class CheckpointReader:
-    """Reads the tensors of a checkpoint, without a graph or a session.
-
-    Args:
-      filename: the checkpoint's prefix.
-
-    Raises:
-      NotFoundError: there is no such checkpoint.
-      DataLossError: it is damaged.
-
-    Example:
-      >>> reader = tf.train.load_checkpoint("model/model.ckpt-100")
-      >>> {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    """
-
-    def __init__(self, filename: str) -> None:
-        self._reader = BundleReader(os.fsdecode(filename))
-        self._entries: dict[str, Entry] = {entry.name: entry for entry in self._reader.entries()}
-
-    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
-        """The shapes of the tensors by name."""
-        return {name: list(entry.shape) for name, entry in self._entries.items()}
-
-    def get_variable_to_dtype_map(self) -> dict[str, DType]:
-        """The dtypes of the tensors by name."""
-        return {name: entry.dtype for name, entry in self._entries.items()}
-
-    def has_tensor(self, tensor_str: str) -> bool:
-        """Whether there is a tensor of that name."""
-        return tensor_str in self._entries
-
-    def get_tensor(self, tensor_str: str) -> Any:
-        """A tensor as an array, or as a NumPy scalar; one that is stored in parts is put together.
-
-        Raises:
-          NotFoundError: there is none of that name.
-          DataLossError: it is damaged.
-        """
-        value = self._reader.read(tensor_str)
-        dtype = self._entries[tensor_str].dtype
-        if dtype is string:
-            return value if value.ndim else value.item()
-        return value.view(np.dtype(dtype.as_numpy_dtype))[()]
-
-    def debug_string(self) -> bytes:
-        """Names, dtypes and shapes as text, a line a tensor."""
-        from millstream.io import proto
-
-        lines = []
-        for name, entry in self._entries.items():
-            dtype = proto.DataType.Name(entry.dtype.as_datatype_enum)
-            lines.append(f"{name} ({dtype}) [{','.join(map(str, entry.shape))}]\n")
-        return "".join(lines).encode()
-
-
-@export(v1=["train.NewCheckpointReader"])
-def NewCheckpointReader(filepattern: str) -> CheckpointReader:  # noqa: N802 - TensorFlow's name
-    """A reader of the checkpoint with the prefix `filepattern`; see `tf.train.load_checkpoint`."""
-    return CheckpointReader(filepattern)
-
-
-@export("train.load_checkpoint")
-def load_checkpoint(ckpt_dir_or_file: str) -> CheckpointReader:
-    """A reader of a checkpoint.
-
-    Args:
-      ckpt_dir_or_file: the checkpoint's prefix, or a folder, of which the newest checkpoint is taken.
-
-    Returns:
-      An object with the methods `get_tensor(name)`, `has_tensor(name)`, `get_variable_to_shape_map()` and
-      `get_variable_to_dtype_map()`.
-
-    Raises:
-      ValueError: the folder has no checkpoint.
-      NotFoundError: there is no such checkpoint.
-    """
-    return CheckpointReader(_prefix(ckpt_dir_or_file))
-
-
-@export("train.load_variable")
-def load_variable(ckpt_dir_or_file: str, name: str) -> Any:
-    """The value of one variable in a checkpoint, as an array.
-
-    Args:
-      ckpt_dir_or_file: as for `tf.train.load_checkpoint`.
-      name: the variable's name, with or without `:0`.
-    """
-    return load_checkpoint(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))
-
-
-@export("train.list_variables")
-def list_variables(ckpt_dir_or_file: str) -> list[tuple[str, list[int]]]:
-    """Names and shapes of the variables in a checkpoint, sorted by name.
-
-    Args:
-      ckpt_dir_or_file: as for `tf.train.load_checkpoint`.
-    """
-    return sorted(load_checkpoint(ckpt_dir_or_file).get_variable_to_shape_map().items())
-
-
-def _prefix(folder_or_prefix: str) -> str:
-    if not gfile.isdir(folder_or_prefix):
-        return folder_or_prefix
-    found = latest_checkpoint(folder_or_prefix)
-    if found is None:
-        raise ValueError(f"Couldn't find 'checkpoint' file or checkpoints in given directory {folder_or_prefix}")
-    return found
-
-
-# --- Initial values from checkpoints ---------------------------------------------------------------------------------
+_PART = re.compile(r"(?P<whole>.+?)/part_\d+(?P<slot>/.*)?")
 
 
 @export(v1=["train.init_from_checkpoint"])
@@ -140,7 +27,8 @@ def init_from_checkpoint(ckpt_dir_or_file: str, assignment_map: Mapping[str, Any
     Args:
       ckpt_dir_or_file: as for `tf.train.load_checkpoint`.
       assignment_map: which tensors go where:
-        `"name": variable` (or its name, or the list of its parts): one variable;
+        `"name": variable` (or its name): one variable, which takes the whole tensor; or a partitioned variable (or the
+        list of its parts, or its name), whose parts take theirs;
         `"scope/": "other/"`: the variables in the variable scope `other`, by the names after the scope; `"/"` stands
         for no scope.
 
@@ -151,27 +39,32 @@ def init_from_checkpoint(ckpt_dir_or_file: str, assignment_map: Mapping[str, Any
       >>> tf.train.init_from_checkpoint("pretrained/model.ckpt", {"conv/": "encoder/conv/"})
       >>> sess.run(tf.global_variables_initializer())
     """
-    prefix = _prefix(ckpt_dir_or_file)
+    prefix = checkpoint_prefix(ckpt_dir_or_file)
     known = load_checkpoint(prefix).get_variable_to_shape_map()
     for source, target in sorted(assignment_map.items()):
-        for name, parts in _pairs(source, target):
+        for name, variable in _pairs(source, target):
             if name not in known:
                 found = ", ".join(sorted(known))
                 raise ValueError(f"Tensor {name} is not found in {ckpt_dir_or_file} checkpoint, which has: {found}")
-            for variable in parts:
-                _check_shape(variable, name, known[name])
-                _initialize_from(prefix, name, variable)
+            if isinstance(variable, Variable):
+                _initialize_from(prefix, name, known[name], variable, None)
+                continue
+            for part in variable:
+                _initialize_from(prefix, name, known[name], part, part._get_save_slice_info())
 
 
-def _pairs(source: str, target: Any) -> list[tuple[str, list[Variable]]]:
-    """Tensors of the checkpoint and the variables (or parts of one) for them, by one entry of an assignment map."""
+def _pairs(source: str, target: Any) -> list[tuple[str, Variable | list[Variable]]]:
+    """Tensors of the checkpoint and the variable, or parts of one, for each, by one entry of an assignment map."""
     if isinstance(target, Variable):
-        return [(source, [target])]
-    if isinstance(target, (list, tuple)):
+        return [(source, target)]
+    if isinstance(target, (list, tuple, PartitionedVariable)):
         return [(source, list(target))]
-    made = default_variable_store()._vars
+    variables = default_variable_store()._vars
+    if target in variables:
+        return [(source, variables[target])]
+    made = _parts_by_name(variables)
     if target in made:
-        return [(source, [made[target]])]
+        return [(source, made[target])]
     scope = target.rpartition("/")[0]
     if not source.endswith("/"):
         raise ValueError(
@@ -180,14 +73,25 @@ def _pairs(source: str, target: Any) -> list[tuple[str, list[Variable]]]:
         )
     below = f"{scope}/" if scope else ""
     return [
-        (source.removeprefix("/") + name.removeprefix(below), [variable])
-        for name, variable in sorted(made.items())
+        (source.removeprefix("/") + name.removeprefix(below).rstrip("/"), made[name])
+        for name in sorted(made)
         if name.startswith(below)
     ]
 
 
-def _check_shape(variable: Variable, name: str, stored: Sequence[int]) -> None:
-    info = variable._get_save_slice_info()
+def _parts_by_name(variables: Mapping[str, Variable]) -> dict[str, Variable | list[Variable]]:
+    """Variables by their names; the parts of one together, by its name; and no slots of parts."""
+    found: dict[str, Any] = {}
+    for name, variable in variables.items():
+        part = None if variable._get_save_slice_info() is None else _PART.fullmatch(name)
+        if part is None:
+            found[name] = variable
+        elif part["slot"] is None:
+            found.setdefault(part["whole"], []).append(variable)
+    return found
+
+
+def _check_shape(variable: Variable, info: SaveSliceInfo | None, name: str, stored: Sequence[int]) -> None:
     own = tuple(info.full_shape) if info is not None else shapes.as_plain(variable.shape)
     if not shapes.is_compatible(own, tuple(stored)):
         raise ValueError(
@@ -196,9 +100,11 @@ def _check_shape(variable: Variable, name: str, stored: Sequence[int]) -> None:
         )
 
 
-def _initialize_from(prefix: str, name: str, variable: Variable) -> None:
-    """Replaces a variable's initializer by one that restores it."""
-    info = variable._get_save_slice_info()
+def _initialize_from(
+    prefix: str, name: str, stored: Sequence[int], variable: Variable, info: SaveSliceInfo | None
+) -> None:
+    """Replaces a variable's initializer by one that restores it, as the part that `info` says of what is stored."""
+    _check_shape(variable, info, name, stored)
     (saveable,) = saveables_of({name: variable if info is None else [variable]})
     with control_dependencies(None):
         with device(variable.device), device("/cpu:0"):

@@ -9,6 +9,7 @@ from millstream.core import shapes
 from millstream.core.conversion import to_tensor
 from millstream.core.device import canonical_name
 from millstream.core.opdef import find
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.resource_variables import ResourceVariable
 from millstream.core.scopes import device
 from millstream.core.tensor import Tensor
@@ -135,7 +136,7 @@ def saveables_of(var_list: Mapping[str, Any] | Sequence[Any]) -> list[SaveableOb
     for name in sorted(by_name):
         if not isinstance(name, str):
             raise TypeError(
-                "names_to_saveables must be a dict mapping string names to checkpointable operations. Name is not a "
+                "names_to_saveables must be a dict mapping string names to trackable operations. Name is not a "
                 f"string: {name}"
             )
         for saveable in _saveables_for(name, by_name[name]):
@@ -153,7 +154,7 @@ def _named(items: Sequence[Any]) -> dict[str, Any]:
         raise TypeError(f"Variables to save should be passed in a dict or a list: {items}")
     found: dict[str, Any] = {}
     for item in sorted(items, key=lambda item: str(getattr(item, "name", item))):
-        if isinstance(item, SaveableObject):
+        if isinstance(item, (SaveableObject, PartitionedVariable)):
             _add_named(found, item.name, item)
             continue
         if not _is_variable(item):
@@ -178,8 +179,8 @@ def _add_named(found: dict[str, Any], name: str, item: Any) -> None:
 def _saveables_for(name: str, value: Any) -> list[SaveableObject]:
     if isinstance(value, SaveableObject):
         return [value]
-    if isinstance(value, (list, tuple)):
-        return _slices_for(name, value)
+    if isinstance(value, (list, tuple, PartitionedVariable)):
+        return _slices_for(name, list(value))
     if not _is_variable(value):
         raise TypeError(
             f"names_to_saveables must be a dict mapping string names to Tensors/Variables. Not a variable: {value}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from millstream.core import context, errors
@@ -15,14 +17,15 @@ from millstream.core.log import tensorflow_logger
 from millstream.core.scope_names import prepend_name_scope, strip_name_scope
 from millstream.core.variable_lists import global_variables
 from millstream.io import gfile
+from millstream.io.atomic_files import remove_temporaries
 from millstream.ops.constant_op import constant
 from millstream.runtime.session import BaseSession
 from millstream.train import checkpoint_management, training_util
 from millstream.train.meta_graph import export_meta_graph
+from millstream.train.object_based_restore import object_keys, rename
 from millstream.train.saveables import saveables_of
-from millstream.train.saver_builder import SaverBuilder
+from millstream.train.saver_builder import V1, V2, SaverBuilder
 
-_V2 = 2  # SaverDef.V2
 _NAMES = ("filename_tensor_name", "save_tensor_name", "restore_op_name")  # of a SaverDef
 
 
@@ -48,7 +51,7 @@ class Saver:
       builder: makes the operations, with the interface of `SaverBuilder.build`.
       defer_build: makes no operations until `build` is called.
       allow_empty: without variables, does nothing.
-      write_version: `SaverDef.V2`; the old format is not written.
+      write_version: `SaverDef.V2`, or `SaverDef.V1` for the old format, which takes more memory and lacks dtypes.
       pad_step_number: writes the global step with 8 digits at least.
       save_relative_paths: writes relative paths into the file `checkpoint`, so that the folder can be moved.
       filename: the prefix that the operations use where they are run without `save` and `restore`.
@@ -56,6 +59,7 @@ class Saver:
     Raises:
       TypeError: `var_list` holds something that cannot be saved.
       ValueError: there is nothing to save, or two variables have one name.
+      RuntimeError: there is no such `write_version`.
 
     Example:
       >>> saver = tf.train.Saver(max_to_keep=3)
@@ -80,7 +84,7 @@ class Saver:
         builder: Any = None,
         defer_build: bool = False,
         allow_empty: bool = False,
-        write_version: int = _V2,
+        write_version: int = V2,
         pad_step_number: bool = False,
         save_relative_paths: bool = False,
         filename: str | None = None,
@@ -94,8 +98,6 @@ class Saver:
             raise RuntimeError(
                 "When eager execution is enabled, `var_list` must specify a list or dict of variables to save"
             )
-        if write_version != _V2:
-            raise NotImplementedError("Millstream writes checkpoints of SaverDef.V2 only.")
         self._var_list = var_list
         self._reshape = reshape
         self._sharded = sharded
@@ -104,6 +106,9 @@ class Saver:
         self._name = name
         self._builder = builder
         self._allow_empty = allow_empty
+        if write_version not in (V1, V2):
+            raise RuntimeError(f"Unexpected write_version: {write_version}")
+        self._version: int = write_version
         self._pad_step_number = pad_step_number
         self._save_relative_paths = save_relative_paths
         self._filename = filename
@@ -113,6 +118,8 @@ class Saver:
         self._outdated: list[tuple[str, float]] = []  # checkpoints that are to be deleted
         self._next_kept = time.time() + keep_checkpoint_every_n_hours * 3600  # one made after this is kept for good
         self.saver_def = _checked(saver_def)
+        if self.saver_def is not None:
+            self._version = self.saver_def.version or V1  # files of before the new format say nothing of it
         if context.executing_eagerly():
             self._is_built = True
         elif not defer_build:
@@ -137,7 +144,8 @@ class Saver:
             for field in _NAMES:  # the name says where the saver's graph was imported to
                 setattr(self.saver_def, field, prepend_name_scope(getattr(self.saver_def, field), self._name))
         if self.saver_def is not None:
-            self._next_kept = time.time() + self.saver_def.keep_checkpoint_every_n_hours * 3600
+            self._keep_checkpoint_every_n_hours = self.saver_def.keep_checkpoint_every_n_hours
+            self._next_kept = time.time() + self._keep_checkpoint_every_n_hours * 3600
 
     def _build_operations(self) -> None:
         if self._var_list is None:
@@ -153,7 +161,7 @@ class Saver:
         )
 
     def _operations(self) -> SaverBuilder:
-        return SaverBuilder(saveables_of(self._var_list), self._reshape, self._sharded)
+        return SaverBuilder(saveables_of(self._var_list), self._reshape, self._sharded, self._version)
 
     def _check_built(self) -> None:
         if not self._is_built:
@@ -197,9 +205,15 @@ class Saver:
         latest = latest_filename or "checkpoint"
         save_path = os.fsdecode(save_path)
         self._check_names(save_path, global_step, latest)
+        if self._version == V1:
+            tensorflow_logger().warning(
+                "TensorFlow's V1 checkpoint format has been deprecated. Consider switching to the more efficient V2 "
+                "format: `tf.train.Saver(write_version=tf.train.SaverDef.V2)`, now on by default."
+            )
         if not context.executing_eagerly() and not isinstance(sess, BaseSession):
             raise TypeError(f"'sess' must be a Session; {sess}")
         prefix = self._prefix(sess, save_path, global_step)
+        remove_temporaries(prefix, [os.path.basename(save_path), latest])  # of processes that were killed
         made = None if self._is_empty else self._run_save(sess, prefix, save_path)
         if write_meta_graph and not context.executing_eagerly():
             with sess.graph.as_default():
@@ -207,13 +221,8 @@ class Saver:
                 self.export_meta_graph(path, strip_default_attrs=strip_default_attrs, save_debug_info=save_debug_info)
         if write_state and made is not None:
             self._record(made)
-            checkpoint_management.write_state(
-                os.path.dirname(save_path),
-                made,
-                self.last_checkpoints,
-                latest,
-                save_relative_paths=self._save_relative_paths,
-            )
+            folder, relative = os.path.dirname(save_path), self._save_relative_paths
+            checkpoint_management.write_state(folder, made, self.last_checkpoints, latest, save_relative_paths=relative)
             self._delete_outdated(meta_graph_suffix)
         return made
 
@@ -236,15 +245,18 @@ class Saver:
 
     def _run_save(self, sess: Any, prefix: str, save_path: str) -> str:
         try:
-            if context.executing_eagerly():
-                made = self._operations().save(constant(prefix)).numpy()
-            else:
-                made = sess.run(self.saver_def.save_tensor_name, {self.saver_def.filename_tensor_name: prefix})
-        except (errors.FailedPreconditionError, errors.NotFoundError):
-            if not gfile.isdir(os.path.dirname(save_path) or "."):
+            return _as_asked(os.fsdecode(self._execute_save(sess, prefix)), prefix)
+        except BaseException as error:
+            remove_temporaries(prefix)  # of the shards that were whole
+            missing = isinstance(error, (errors.FailedPreconditionError, errors.NotFoundError))
+            if missing and not gfile.isdir(os.path.dirname(save_path) or "."):
                 raise ValueError(f"Parent directory of {save_path} doesn't exist, can't save.") from None
             raise
-        return os.fsdecode(made)
+
+    def _execute_save(self, sess: Any, prefix: str) -> Any:
+        if context.executing_eagerly():
+            return self._operations().save(constant(prefix)).numpy()
+        return sess.run(self.saver_def.save_tensor_name, {self.saver_def.filename_tensor_name: prefix})
 
     # --- Restoring ----------------------------------------------------------------------------------------------
 
@@ -275,9 +287,30 @@ class Saver:
             else:
                 sess.run(self.saver_def.restore_op_name, {self.saver_def.filename_tensor_name: save_path})
         except errors.NotFoundError as error:
-            raise _explained(error, "a Variable name or other graph key that is missing") from error
+            if not checkpoint_management.checkpoint_exists(save_path):
+                message = f"The passed save_path is not a valid checkpoint: {save_path} (deleted while it was restored)"
+                raise ValueError(message) from error
+            if "not found in checkpoint" not in error.message:
+                raise  # a file is missing, not a tensor
+            keys = object_keys(save_path)
+            if keys is None:
+                raise _explained(error, "a Variable name or other graph key that is missing") from error
+            self._restore_objects(sess, save_path, keys)
         except errors.InvalidArgumentError as error:
             raise _explained(error, "a mismatch between the current graph and the graph") from error
+
+    def _restore_objects(self, sess: Any, path: str, keys: dict[str, str]) -> None:
+        """Restores a checkpoint of objects, given the keys of its variables by their names."""
+        tensorflow_logger().warning(
+            "Restoring an object-based checkpoint using a name-based saver. This may be somewhat fragile, and will "
+            "re-build the Saver. Instead, consider loading object-based checkpoints using tf.train.Checkpoint()."
+        )
+        with nullcontext() if context.executing_eagerly() else sess.graph.as_default():
+            saveables = saveables_of(global_variables() if self._var_list is None else self._var_list)
+            rename(saveables, keys)
+            restored = SaverBuilder(saveables, self._reshape).restore(constant(path))
+        if not context.executing_eagerly():
+            sess.run(restored)
 
     # --- Old checkpoints ----------------------------------------------------------------------------------------
 
@@ -321,7 +354,7 @@ class Saver:
                 self._next_kept += self._keep_checkpoint_every_n_hours * 3600
                 continue
             try:
-                checkpoint_management.remove_checkpoint(path, meta_graph_suffix=meta_graph_suffix)
+                checkpoint_management.remove_checkpoint(path, self._version, meta_graph_suffix)
             except errors.OpError as error:  # the new checkpoint is good all the same
                 tensorflow_logger().warning("Ignoring: %s", error)
 
@@ -389,6 +422,21 @@ def _checked(saver_def: Any) -> Any:
         if not getattr(saver_def, field):
             raise ValueError(f"saver_def must specify the {field}: {saver_def}")
     return type(saver_def).FromString(saver_def.SerializeToString())
+
+
+def _as_asked(saved: str, prefix: str) -> str:
+    """What a save gives: the prefix, or the pattern of the names of its shards.
+
+    The operations may be those of a graph from a file, and what they say they have saved is deleted in its turn.
+
+    Raises:
+      PermissionDeniedError: it is something else.
+    """
+    if saved != prefix and not re.fullmatch(re.escape(prefix) + r"-\?{5}-of-\d{5}", saved):
+        raise errors.PermissionDeniedError(
+            None, None, f"The saver was to save '{prefix}', and its operations say that they have saved '{saved}'."
+        )
+    return saved
 
 
 def _explained(error: errors.OpError, reason: str) -> errors.OpError:

@@ -17,6 +17,8 @@ from millstream.ops.shape_ops import shape as shape_of
 from millstream.ops.string_ops import string_join
 from millstream.train.saveables import SaveableObject, by_device
 
+V1, V2 = 1, 2  # of SaverDef
+
 
 class SaverBuilder:
     """Builds the operations of a `Saver`.
@@ -25,12 +27,16 @@ class SaverBuilder:
       saveables: what is saved.
       reshape: whether restored tensors take on the shapes that the variables have.
       sharded: whether each device writes a file of its own.
+      version: the format that is written, `SaverDef.V2` or `SaverDef.V1`.
     """
 
-    def __init__(self, saveables: Sequence[SaveableObject], reshape: bool = False, sharded: bool = False) -> None:
+    def __init__(
+        self, saveables: Sequence[SaveableObject], reshape: bool = False, sharded: bool = False, version: int = V2
+    ) -> None:
         self._saveables = saveables
         self._reshape = reshape
         self._sharded = sharded
+        self._version = version
 
     def build(self, name: str | None, filename: str | None, max_to_keep: int, keep_hours: float) -> Any:
         """Adds the operations to the graph.
@@ -56,7 +62,7 @@ class SaverBuilder:
             max_to_keep=max_to_keep,
             sharded=self._sharded,
             keep_checkpoint_every_n_hours=keep_hours,
-            version=proto.SaverDef.V2,
+            version=self._version,
         )
 
     # --- Saving -------------------------------------------------------------------------------------------------
@@ -64,7 +70,11 @@ class SaverBuilder:
     def save(self, prefix: Tensor) -> Tensor:
         """Saves in a checkpoint; gives its prefix when that is done."""
         if not self._sharded:
-            return _save_one(prefix, self._saveables)
+            return self._save_one(prefix, self._saveables)
+        return self._save_shards_v1(prefix) if self._version == V1 else self._save_shards(prefix)
+
+    def _save_shards(self, prefix: Tensor) -> Tensor:
+        """Saves what each device has in a bundle of its own, and makes one bundle of them."""
         import uuid
 
         shards = by_device(self._saveables)
@@ -74,11 +84,34 @@ class SaverBuilder:
         for number, (place, saveables) in enumerate(shards):
             with device(_on_host(place)):
                 prefixes.append(checkpoint_ops.sharded_filename_op(temporary, number, num_shards))
-                saved.append(_save_one(prefixes[-1], saveables))
+                saved.append(self._save_one(prefixes[-1], saveables))
         with control_dependencies(saved), device(_on_host(shards[-1][0])):
             merged = checkpoint_ops.merge_v2_checkpoints_op(prefixes, prefix, delete_old_dirs=True)
             with control_dependencies([merged]):
                 return identity(prefix)
+
+    def _save_shards_v1(self, prefix: Tensor) -> Tensor:
+        """Saves what each device has in a file of its own; gives the pattern of their names."""
+        shards = by_device(self._saveables)
+        num_shards = constant(len(shards), name="num_shards")
+        saved = []
+        for number, (place, saveables) in enumerate(shards):
+            with device(place):
+                path = checkpoint_ops.sharded_filename_op(prefix, number, num_shards)
+                saved.append(self._save_one(path, saveables))
+        with control_dependencies(saved):
+            return checkpoint_ops.sharded_filespec_op(prefix, num_shards)  # type: ignore[no-any-return]
+
+    def _save_one(self, prefix: Tensor, saveables: Sequence[SaveableObject]) -> Tensor:
+        """Saves in a bundle of one shard, or in one file of the old format."""
+        specs = [spec for saveable in saveables for spec in saveable.specs]
+        names, slices = [spec.name for spec in specs], [spec.slice_spec for spec in specs]
+        tensors = [spec.tensor for spec in specs]
+        if self._version == V1:
+            saved = checkpoint_ops.save_slices_op(prefix, names, slices, tensors, name="save")
+        else:
+            saved = checkpoint_ops.save_v2_op(prefix, names, slices, tensors)
+        return with_dependencies([saved], prefix)  # type: ignore[no-any-return]
 
     # --- Restoring ----------------------------------------------------------------------------------------------
 
@@ -110,14 +143,6 @@ class SaverBuilder:
             )
             for saveable in saveables
         ]
-
-
-def _save_one(prefix: Tensor, saveables: Sequence[SaveableObject]) -> Tensor:
-    """Saves in a bundle of one shard."""
-    specs = [spec for saveable in saveables for spec in saveable.specs]
-    names, slices = [spec.name for spec in specs], [spec.slice_spec for spec in specs]
-    saved = checkpoint_ops.save_v2_op(prefix, names, slices, [spec.tensor for spec in specs])
-    return with_dependencies([saved], prefix)  # type: ignore[no-any-return]
 
 
 def _on_host(place: str) -> str:

@@ -28,6 +28,9 @@ SLICED = "part"
 WHOLE = np.arange(40, dtype=np.float32).reshape(10, 4)
 SLICES = [("10 4 0,4:-", 0, 4), ("10 4 4,3:0,4", 4, 7), ("10 4 7,3:-", 7, 10)]
 
+# The dtypes that TensorFlow does not write in the old format.
+NOT_OLD_DTYPES = ["bfloat16"]
+
 # Long tables have several blocks: so many tensors of one element, under names that share much.
 MANY = 6000
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from millstream.core import errors
-from millstream.io.atomic_files import StagedFiles, write_file
+from millstream.io import fail_points
+from millstream.io.atomic_files import StagedFiles, remove_temporaries, write_file
 
 
 class Crash(BaseException):
@@ -86,3 +87,50 @@ def test_crash_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for name in found:
             (tmp_path / name).unlink()
     assert outcomes == {(), ("data",), ("data", "index")}
+
+
+# --- What killed processes leave -------------------------------------------------------------------------------------
+
+
+def test_leftovers_are_removed(tmp_path: Path) -> None:
+    """Those under the prefix at once, those of its siblings when nobody has touched them for long."""
+    mine = ["m-1.index.tempstate0123456789abcdef", "m-1.data-00000-of-00001.tempstate17512614996075975676"]
+    old = ["m-2.index.tempstate0123456789abcdef", "checkpoint.tempstate0123456789abcdef"]
+    kept = ["m-1.index", "m-10.index.tempstate0123456789abcdef", "m-1.indextempstate"]
+    for name in (*mine, *old, *kept):
+        (tmp_path / name).write_bytes(b"")
+    kept.append("m-3_temp_" + "1" * 32)
+    for name in ("m-1_temp_" + "0" * 32, kept[-1], "m-4_temp_" + "2" * 32):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(b"")
+        if name.startswith("m-4"):
+            for path in (tmp_path / name / "part", tmp_path / name):
+                os.utime(path, (0, 0))
+    for name in old:
+        os.utime(tmp_path / name, (0, 0))
+    remove_temporaries(tmp_path / "m-1", ["m", "checkpoint"])
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+    remove_temporaries(tmp_path / "none" / "m-1")
+
+
+@pytest.mark.parametrize("name", ["m-1.index", "m-1_temp_" + "0" * 32 + "/part.index"])
+def test_what_another_process_writes_is_no_leftover(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    with StagedFiles() as files:
+        files.open(tmp_path / name).write(b"new")
+        remove_temporaries(tmp_path / "m-1")
+        files.commit()
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
+def test_settings_of_fail_points() -> None:
+    with pytest.raises(ValueError, match="MILLSTREAM_FAIL_POINT"):
+        fail_points.arm("explode 3")
+    fail_points.arm("broken 1")
+    try:
+        fail_points.reached()
+        with pytest.raises(OSError, match="Input/output"):
+            fail_points.reached()
+        fail_points.reached()
+    finally:
+        fail_points.arm("")

@@ -105,3 +105,15 @@ def test_copy(folder):
 def test_errors(folder, call, error, message):
     with pytest.raises(error, match=message):
         call(folder)
+
+
+def test_carriage_returns_are_no_part_of_lines(folder):
+    with gfile.GFile(f"{folder}/w", "w") as f:
+        f.write("a\r\nb\r\n")
+    assert gfile.GFile(f"{folder}/w").readlines() == ["a\n", "b\n"]
+    assert gfile.GFile(f"{folder}/w").read() == "a\r\nb\r\n"
+
+
+def test_offset_and_position(folder):
+    with pytest.raises(TypeError, match="offset and position may not be set simultaneously."):
+        gfile.GFile(f"{folder}/a").seek(1, position=2)

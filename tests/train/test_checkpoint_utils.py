@@ -40,8 +40,11 @@ def test_reader() -> None:
     assert reader.get_tensor("line") == b"one" and reader.get_tensor("text").tolist()[:2] == [b"hello", b""]
     assert reader.get_tensor("part").shape == (10, 4)
     assert b"\nw (DT_FLOAT) [2,3]\n" in reader.debug_string() and b"\nline (DT_STRING) []\n" in reader.debug_string()
+    assert reader.has_tensor(b"w") and reader.get_tensor(b"line") == b"one"
     with pytest.raises(tf.errors.NotFoundError, match="Key v not found in checkpoint"):
         reader.get_tensor("v")
+    with pytest.raises(TypeError, match="int"):
+        reader.get_tensor(3)
 
 
 def test_quantized_tensors(tmp_path: Path) -> None:

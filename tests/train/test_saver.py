@@ -224,6 +224,12 @@ def test_errors_of_restore(tmp_path: Path) -> None:
         assert session.run(v).tolist() == [1, 2]  # what fails changes nothing
 
 
+def test_unknown_formats() -> None:
+    model()
+    with pytest.raises(RuntimeError, match="Unexpected write_version: 7"):
+        tf.train.Saver(write_version=7)
+
+
 def test_nothing_to_save(tmp_path: Path) -> None:
     saver = tf.train.Saver(allow_empty=True)
     with tf.Session() as session:
@@ -232,10 +238,50 @@ def test_nothing_to_save(tmp_path: Path) -> None:
     assert files(tmp_path) == ["m.meta"]
 
 
-def test_the_old_format_is_not_written() -> None:
-    model()
-    with pytest.raises(NotImplementedError, match="SaverDef.V2"):
-        tf.train.Saver(write_version=tf.train.SaverDef.V1)
+@pytest.mark.parametrize("sharded", [False, True])
+def test_the_old_format(tmp_path: Path, sharded: bool, caplog: pytest.LogCaptureFixture) -> None:
+    v, r, step = model()
+    saver = tf.train.Saver(write_version=tf.train.SaverDef.V1, sharded=sharded, max_to_keep=2)
+    ending = "-?????-of-00001" if sharded else ""
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run([v.assign([5.0, 6.0]), r.assign([[7.0]]), step.assign(8)])
+        for number in range(4):
+            assert saver.save(session, str(tmp_path / "m"), number) == f"{tmp_path}/m-{number}{ending}"
+    assert "V1 checkpoint format has been deprecated" in caplog.text
+    kept = [f"m-{number}{ending}".replace("?????", "00000") for number in (2, 3)]
+    assert files(tmp_path) == sorted(["checkpoint", *kept, "m-2.meta", "m-3.meta"])
+    newest = tf.train.latest_checkpoint(str(tmp_path))
+    assert newest == f"{tmp_path}/m-3{ending}" and tf.train.checkpoint_exists(newest)
+    assert len(tf.train.get_checkpoint_mtimes([newest])) == 1
+    assert tf.train.list_variables(newest) == [("global_step", []), ("scope/r", [1, 1]), ("v", [2])]
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.train.import_meta_graph(f"{tmp_path}/m-3.meta").restore(session, newest)
+        assert session.run("v:0").tolist() == [5, 6]
+    with tf.Session() as session:
+        tf.train.Saver().restore(session, newest)
+        assert [value.tolist() for value in session.run([v, r, step])] == [[5, 6], [[7]], 8]
+        with pytest.raises(tf.errors.NotFoundError, match='Tensor name "other" not found in checkpoint files'):
+            tf.train.Saver({"other": v}).restore(session, newest)
+
+
+def test_operations_of_the_old_format(tmp_path: Path) -> None:
+    path = str(RECORDED / "old")
+    with tf.Session() as session:
+        assert session.run(tf.raw_ops.Restore(file_pattern=path, tensor_name="int", dt=tf.int32))[1] == 2**31 - 1
+        part = tf.raw_ops.RestoreSlice(
+            file_pattern=path, tensor_name="part", shape_and_slice="10 4 2,5:0,2", dt=tf.float32
+        )
+        assert part.shape == [5, 2] and session.run(part)[0].tolist() == [8, 9]
+        other = str(tmp_path / "m")
+        session.run(tf.raw_ops.Save(filename=other, tensor_names=["a", "b"], data=[tf.constant(1.0), tf.constant("x")]))
+        assert session.run(tf.raw_ops.Restore(file_pattern=other, tensor_name="b", dt=tf.string)) == b"x"
+        for arguments, message in [
+            ({"tensor_name": "int", "dt": tf.int64}, "expected dtype int64 does not equal original dtype int32"),
+            ({"tensor_name": "none", "dt": tf.int64}, 'Tensor name "none" not found'),
+        ]:
+            with pytest.raises(tf.errors.OpError, match=message):
+                session.run(tf.raw_ops.Restore(file_pattern=path, **arguments))
 
 
 # --- Which checkpoints there are -------------------------------------------------------------------------------------
@@ -270,7 +316,9 @@ def test_all_are_kept(tmp_path: Path, limit: int | None) -> None:
     assert list(tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths) == [str(tmp_path / "m-7")]
 
 
-def test_some_are_kept_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("from_message", [False, True])
+def test_some_are_kept_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_message: bool) -> None:
+    """So they are where the saver is that of a graph from a file, whose message says how often."""
     began = time.time()
     monkeypatch.setattr(time, "time", lambda: began + minutes)
     minutes = 0.0
@@ -279,7 +327,11 @@ def test_some_are_kept_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         nonlocal minutes
         minutes = 60.0 * 40 * (number - 1)
 
-    saved(tmp_path, 7, pass_time, max_to_keep=1, keep_checkpoint_every_n_hours=1)
+    settings = {"max_to_keep": 1, "keep_checkpoint_every_n_hours": 1}
+    if from_message:
+        model()
+        settings = {"saver_def": tf.train.Saver(**settings).saver_def}
+    saved(tmp_path, 7, pass_time, **settings)
     kept = {name.partition(".")[0] for name in files(tmp_path)} - {"checkpoint"}
     assert kept == {"m-3", "m-5", "m-6", "m-7"}  # made after 80, 160, 200 minutes, and the newest
 

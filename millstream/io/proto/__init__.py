@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import os
 import threading
 import typing
 
@@ -125,11 +126,10 @@ def _top_level() -> dict[str, tuple[str, str]]:
 
 @functools.cache
 def _descriptors() -> typing.Any:
-    from pathlib import Path
-
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-    return FileDescriptorSet.FromString(Path(__file__).with_name("descriptors.pb").read_bytes())
+    with open(os.path.join(os.path.dirname(__file__), "descriptors.pb"), "rb") as file:
+        return FileDescriptorSet.FromString(file.read())
 
 
 def _name_class(descriptor: Descriptor, outer: type | None) -> None:
