@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -198,21 +198,36 @@ class VariableScope:
             return var_store.get_variable(
                 f"{self.name}/{name}" if self.name else name,  # type: ignore[arg-type]
                 shape=shape,
-                dtype=_first(dtype, self._dtype),
-                initializer=_first(initializer, self._initializer),
-                regularizer=_first(regularizer, self._regularizer),
-                reuse=_first(reuse, self._reuse),
                 trainable=trainable,
                 collections=collections,
-                caching_device=_first(caching_device, self._caching_device),
-                partitioner=_first(partitioner, self._partitioner),
                 validate_shape=validate_shape,
-                use_resource=_first(use_resource, self._use_resource),
-                custom_getter=_first(custom_getter, self._custom_getter),
-                constraint=_first(constraint, self._constraint),
                 synchronization=synchronization,
                 aggregation=aggregation,
+                **self._with_defaults(
+                    dtype=dtype,
+                    initializer=initializer,
+                    regularizer=regularizer,
+                    reuse=reuse,
+                    caching_device=caching_device,
+                    partitioner=partitioner,
+                    use_resource=use_resource,
+                    custom_getter=custom_getter,
+                    constraint=constraint,
+                ),
             )
+
+    def _with_defaults(self, **given: Any) -> dict[str, Any]:
+        """Settings of a variable, with the scope's defaults for those that are None."""
+        return {key: getattr(self, f"_{key}") if value is None else value for key, value in given.items()}
+
+    @contextmanager
+    def _unpartitioned(self) -> Iterator[None]:
+        """A `with` block in which the scope has no partitioner."""
+        partitioner, self._partitioner = self._partitioner, None
+        try:
+            yield
+        finally:
+            self._partitioner = partitioner
 
     def _copy(self, **changes: Any) -> VariableScope:
         """A copy with those settings that are not None."""
@@ -222,10 +237,6 @@ class VariableScope:
             if value is not None:
                 setattr(copy, f"_{key}", value)
         return copy
-
-
-def _first(given: Any, default: Any) -> Any:
-    return default if given is None else given
 
 
 def _check_initializer_dtype(initializer: Any, dtype: Any) -> None:
@@ -510,7 +521,9 @@ def get_variable(
       trainable: whether it is added to `GraphKeys.TRAINABLE_VARIABLES`; default True.
       collections: the collections that it is added to; default `[GraphKeys.GLOBAL_VARIABLES]`.
       caching_device: where reads of it are kept.
-      partitioner: must be None or be given for a scalar: partitioned variables are not implemented.
+      partitioner: `f(shape=shape, dtype=dtype)` gives for each dimension into how many parts it is cut (one of them
+        at most into several), as `tf.fixed_size_partitioner` does; a `PartitionedVariable` is returned then, whose
+        parts are the variables "name/part_0", ... Each is initialised on its own; default: the scope's.
       validate_shape: False: the initial value's shape may be unknown.
       use_resource: True makes a `ResourceVariable`; default: the scope's.
       custom_getter: `f(getter, name, shape, dtype, …)` gives the variable instead; `getter` is the usual way.
@@ -519,8 +532,8 @@ def get_variable(
 
     Raises:
       ValueError: it exists and is not to be shared, or the reverse; an existing one has another shape or
-        dtype; the shape is not known; shape and value are both given.
-      NotImplementedError: a partitioner is given.
+        dtype; the shape is not known; shape and value are both given; the partitioner's numbers do not fit, or are not
+        those of an existing variable.
 
     Example:
       >>> w = tf.get_variable("w", [784, 10], initializer=tf.zeros_initializer())

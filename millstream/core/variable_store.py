@@ -12,14 +12,24 @@ from functools import partial
 from typing import Any
 
 from millstream.core import context, shapes
+from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import DType, as_dtype
 from millstream.core.graph import get_default_graph
 from millstream.core.graph_keys import GraphKeys
+from millstream.core.opdef import find
+from millstream.core.partitioned_variable import (
+    PartitionedVariable,
+    PartitionInfo,
+    cut_dimension,
+    partitions_by,
+    slices,
+)
 from millstream.core.provided import Provided
 from millstream.core.resource_variables import ResourceVariable
 from millstream.core.scopes import init_scope, name_scope
+from millstream.core.tensor import Tensor
 from millstream.core.variable_creators import create_v1
-from millstream.core.variable_settings import check_settings
+from millstream.core.variable_settings import SaveSliceInfo, check_settings
 from millstream.core.variables import Variable
 
 # (name, dtype) -> the initialiser of variables for which none is given.
@@ -33,7 +43,8 @@ class VariableStore:
     """The variables of a graph that were made by `tf.get_variable`."""
 
     def __init__(self) -> None:
-        self._vars: dict[str, Variable] = {}
+        self._vars: dict[str, Variable] = {}  # parts too, as "name/part_0"
+        self._partitioned: dict[str, PartitionedVariable] = {}
 
     def get_variable(
         self,
@@ -88,7 +99,35 @@ class VariableStore:
         aggregation: Any = None,
     ) -> Any:
         """The getter without custom getters, which custom getters call."""
-        check_partitioner(partitioner, name, shape)
+        settings = dict(locals())
+        del settings["self"], settings["name"], settings["partitioner"]
+        is_scalar = isinstance(shape, Sequence) and not shape  # which has but one part
+        if partitioner is not None and not is_scalar:
+            if not callable(partitioner):
+                raise ValueError(f"Partitioner must be callable, but received: {partitioner}")
+            with name_scope(None):
+                return self._get_partitioned(name, partitioner, **settings)
+        if reuse is True and name in self._partitioned:
+            return self._get_partitioned(name, None, **settings)
+        if f"{name}/part_0" in self._vars:
+            raise ValueError(
+                f"No partitioner was provided, but a partitioned version of the variable was found: {name}/part_0. "
+                "Perhaps a variable of the same name was already created with partitioning?"
+            )
+        return self._get_whole(name, **settings)
+
+    def _get_whole(
+        self,
+        name: str,
+        shape: Any,
+        dtype: Any,
+        initializer: Any,
+        regularizer: Callable[[Any], Any] | None,
+        reuse: Any,
+        partition_info: PartitionInfo | None = None,
+        **settings: Any,
+    ) -> Variable:
+        """A variable that is one, whole or a part of another."""
         from_value = initializer is not None and not callable(initializer)
         if from_value and shape is not None:
             raise ValueError("If initializer is a constant, do not specify shape.")
@@ -107,20 +146,8 @@ class VariableStore:
         if from_value:
             initial_value, initial_dtype = initializer, None
         else:
-            initial_value, initial_dtype = _initial_value(initializer, plain, wanted)
-        variable = create_v1(
-            initial_value=initial_value,
-            name=name,
-            trainable=trainable,
-            collections=collections,
-            caching_device=caching_device,
-            dtype=initial_dtype,
-            validate_shape=validate_shape,
-            constraint=constraint,
-            use_resource=use_resource,
-            synchronization=synchronization,
-            aggregation=aggregation,
-        )
+            initial_value, initial_dtype = _initial_value(initializer, plain, wanted, partition_info)
+        variable: Variable = create_v1(initial_value=initial_value, name=name, dtype=initial_dtype, **settings)
         if shares:
             self._vars[name] = variable
         if regularizer is not None:
@@ -143,6 +170,117 @@ class VariableStore:
             )
         return variable
 
+    # --- In parts -------------------------------------------------------------------------------------------
+
+    def _get_partitioned(
+        self,
+        name: str,
+        partitioner: Callable[..., Any] | None,
+        shape: Any,
+        dtype: Any,
+        initializer: Any,
+        reuse: Any,
+        **settings: Any,
+    ) -> PartitionedVariable:
+        """A variable in parts. Without a partitioner it exists."""
+        if name in self._vars:
+            raise ValueError(
+                f"A partitioner was provided, but an unpartitioned version of the variable was found: {name}.  "
+                "Perhaps a variable of the same name was already created without partitioning?"
+            )
+        full: Any = shapes.as_plain(shape)
+        wanted = as_dtype("float32" if dtype is None else dtype).base_dtype
+        if isinstance(initializer, Tensor):
+            full = shapes.merge(full, initializer._shape)
+        partitions: Any = None if partitioner is None else partitions_by(partitioner, full, wanted)
+        if name in self._partitioned and not context.executing_eagerly():
+            return self._existing_parts(name, full, wanted, partitions, reuse)
+        if reuse is True:
+            raise ValueError(
+                f"PartitionedVariable {name} does not exist, or was not created with tf.get_variable(). "
+                "Did you mean to set reuse=False or reuse=tf.AUTO_REUSE in VarScope?"
+            )
+        self._check_parts(name, cut_dimension(partitions)[1])
+        if isinstance(initializer, Tensor):
+            wanted = initializer.dtype.base_dtype
+        parts = [
+            self._get_part(name, number, full, *place, initializer, wanted, reuse=reuse, **settings)
+            for number, place in enumerate(slices(full, partitions))
+        ]
+        variable = PartitionedVariable(name, full, wanted, parts, partitions)
+        if not context.executing_eagerly():
+            self._partitioned[name] = variable
+        return variable
+
+    def _get_part(
+        self,
+        name: str,
+        number: int,
+        full: Sequence[int],
+        offset: list[int],
+        shape: list[int],
+        initializer: Any,
+        dtype: DType,
+        **settings: Any,
+    ) -> Variable:
+        """A part of the variable `name`, which has the shape `full`; `offset` and `shape` say where it is."""
+        info = PartitionInfo(list(full), offset)
+        part_name = f"{name}/part_{number}"
+        with name_scope(f"{part_name}/PartitionedInitializer"):
+            value = _part_of_initializer(initializer, name, dtype, offset, shape)
+        settings.update(shape=None if isinstance(value, Tensor) else shape, dtype=dtype, initializer=value)
+        with name_scope(None):
+            part = self._get_whole(part_name, partition_info=info, **settings)
+        part._set_save_slice_info(SaveSliceInfo(name, list(full), offset, shape))
+        return part
+
+    def _existing_parts(
+        self, name: str, shape: Any, dtype: DType, partitions: Sequence[int] | None, reuse: Any
+    ) -> PartitionedVariable:
+        variable = self._partitioned[name]
+        if reuse is False:
+            raise ValueError(
+                f"Partitioned variable with name {name} already exists. "
+                "Did you mean to set reuse=True or reuse=tf.AUTO_REUSE in VarScope?"
+            )
+        found: Any
+        for what, wanted, found, fits in (
+            ("shape", shapes.TensorShape(shape), variable.shape, variable.shape.is_compatible_with(shape)),
+            ("dtype", dtype.name, variable.dtype.name, dtype.is_compatible_with(variable.dtype)),
+            ("partitions", partitions, variable._partitions, partitions in (None, variable._partitions)),
+        ):
+            if not fits:
+                raise ValueError(
+                    f"Trying to reuse partitioned variable {name}, but specified {what} {wanted} and found {what} "
+                    f"{found}."
+                )
+        return variable
+
+    def _check_parts(self, name: str, count: int) -> None:
+        """Refuses to make parts where variables have the names of others."""
+        if f"{name}/part_0" not in self._vars:
+            return
+        found = (
+            "Partitioner returned a different partitioning than what was already found.  Partitioner returned "
+            f"{count} shards, and shard {name}/part_0 was found, but "
+        )
+        if f"{name}/part_{count - 1}" not in self._vars:
+            raise ValueError(f"{found}{name}/part_{count - 1} was not.")
+        if f"{name}/part_{count}" in self._vars:
+            raise ValueError(f"{found}so was the extra shard {name}/part_{count}.")
+
+
+def _part_of_initializer(
+    initializer: Any, name: str, dtype: DType, offset: Sequence[int], shape: Sequence[int]
+) -> Any:
+    """What initialises a part: the initialiser of the whole, or a part of the tensor that the whole begins with."""
+    if initializer is None:
+        return _default_initializer(name, dtype)
+    if callable(initializer):
+        return initializer
+    value = initializer if isinstance(initializer, Tensor) else to_tensor(initializer, dtype)
+    return find("Slice")(value, offset, shape)
+
 
 def _accepts(function: Callable[..., Any], argument: str) -> bool:
     """Whether a function takes a keyword argument of that name."""
@@ -150,23 +288,6 @@ def _accepts(function: Callable[..., Any], argument: str) -> bool:
 
     parameters = inspect.signature(function).parameters
     return argument in parameters or any(item.kind is item.VAR_KEYWORD for item in parameters.values())
-
-
-def check_partitioner(partitioner: Any, name: str | None, shape: Any) -> None:
-    """Refuses to partition a variable; a scalar has but one part.
-
-    Raises:
-      ValueError: the partitioner is no function.
-      NotImplementedError: it is one.
-    """
-    if partitioner is None or (isinstance(shape, Sequence) and not shape):
-        return
-    if not callable(partitioner):
-        raise ValueError(f"Partitioner must be callable, but received: {partitioner}")
-    raise NotImplementedError(
-        f"Variable {name} is to be partitioned, which Millstream does not do yet. "
-        "Leave the partitioner out: one device holds the whole variable."
-    )
 
 
 def _already_exists(name: str, variable: Variable) -> str:
@@ -182,12 +303,14 @@ def _already_exists(name: str, variable: Variable) -> str:
     return f"{message} Originally defined at:\n\n{''.join(traceback.format_list(frames))}"
 
 
-def _initial_value(initializer: Any, shape: Any, dtype: DType) -> tuple[Any, DType | None]:
+def _initial_value(
+    initializer: Any, shape: Any, dtype: DType, partition_info: PartitionInfo | None
+) -> tuple[Any, DType | None]:
     """A function without arguments that gives the initial value, and the dtype that it is converted to."""
     if isinstance(initializer, type):
         initializer = initializer()
     if shapes.is_fully_defined(shape):
-        return partial(initializer, list(shape), dtype=dtype, partition_info=None), dtype
+        return partial(initializer, list(shape), dtype=dtype, partition_info=partition_info), dtype
     if _takes_nothing(initializer):
         return initializer, None
     raise ValueError(

@@ -159,6 +159,10 @@ class BatchNormalizationBase(BaseLayer):
         self.beta = self._add_parameter("beta", shape) if self.center else None
         if self.fused and not self.center:
             self._zeros = constant(0.0, dtype, shape)
+        with self._unpartitioned():
+            self._add_averages(shape, dtype)
+
+    def _add_averages(self, shape: list[int], dtype: Any) -> None:
         keep = partial(
             self.add_weight,
             shape=shape,

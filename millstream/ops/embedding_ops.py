@@ -8,6 +8,7 @@ from millstream.core import dtypes, shapes
 from millstream.core.conversion import convert_to_tensor_or_indexed_slices, to_tensor
 from millstream.core.export import export
 from millstream.core.opdef import Shape
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import beside, name_scope
 from millstream.core.tensor import Tensor
 from millstream.ops import reshape_ops, shape_ops
@@ -35,7 +36,7 @@ def embedding_lookup(
     """The rows `ids` of a table: `params[ids]`.
 
     Args:
-      params: a tensor or variable, shape [rows, ...]; or a list of them: the table cut into partitions.
+      params: a tensor or variable, shape [rows, ...]; a list of them, or a partitioned variable: a table in parts.
       ids: int32 or int64, any shape.
       partition_strategy: how rows are dealt to several partitions: "mod": row i to partition i % n; "div": in
         order, the first partitions one row longer where the division has a remainder.
@@ -56,7 +57,7 @@ def embedding_lookup(
         raise ValueError("params must be specified")
     if isinstance(params, (list, tuple)) and not params:
         raise ValueError("Need at least one param")
-    tables = list(params) if isinstance(params, (list, tuple)) or _is_partitioned(params) else [params]
+    tables = list(params) if isinstance(params, (list, tuple, PartitionedVariable)) else [params]
     with name_scope(name, "embedding_lookup", [*tables, ids]) as scope:
         if not any(_is_resource(table) for table in tables):  # reading a resource variable here would copy it
             tables = [
@@ -84,10 +85,6 @@ def embedding_lookup_v2(
       name: the operation's name.
     """
     return embedding_lookup(params, ids, "div", name, max_norm=max_norm)
-
-
-def _is_partitioned(params: Any) -> bool:
-    return type(params).__name__ == "PartitionedVariable"
 
 
 def _is_resource(params: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from millstream.core import dtypes, shapes
 from millstream.core.export import export
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import name_scope
 from millstream.core.sparse_tensor import SparseTensor
 from millstream.core.static_values import constant_value_as_shape
@@ -109,7 +110,7 @@ def _lookup(
     combiner = "mean" if combiner is None else combiner
     if combiner not in _UNWEIGHTED:
         raise ValueError(f"combiner must be one of 'mean', 'sqrtn' or 'sum', got {combiner}")
-    tables = params if isinstance(params, list) else [params]
+    tables = list(params) if isinstance(params, (list, PartitionedVariable)) else [params]
     _check_sparse(sp_ids, sp_weights)
     with name_scope(name, "embedding_lookup_sparse", [*tables, sp_ids]) as scope:
         segments = cast(sp_ids.indices[:, 0], dtypes.int32)
@@ -236,7 +237,7 @@ def _safe_lookup(
 ) -> Tensor:  # fmt: skip
     if tables is None or isinstance(tables, (list, tuple)) and not tables:
         raise ValueError(f"Missing embedding_weights {tables}.")
-    tables = list(tables) if isinstance(tables, (list, tuple)) else [tables]
+    tables = list(tables) if isinstance(tables, (list, tuple, PartitionedVariable)) else [tables]
     with name_scope(name, "embedding_lookup", [*tables, ids, weights]) as scope:
         original_shape = ids.dense_shape
         known = constant_value_as_shape(original_shape)

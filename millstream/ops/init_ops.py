@@ -18,7 +18,7 @@ from millstream.core.export import export
 from millstream.core.opdef import find
 from millstream.core.shapes import as_plain
 from millstream.core.tensor import Tensor
-from millstream.ops import constant_op, diag_ops, elementwise_ops, fill_ops, random_ops, reshape_ops
+from millstream.ops import constant_op, diag_ops, elementwise_ops, fill_ops, random_ops, reshape_ops, slice_ops
 
 # The standard deviation of a standard normal distribution cut off at two.
 _TRUNCATED_STDDEV = 0.87962566103423978
@@ -40,7 +40,7 @@ class Initializer:
         Args:
           shape: the shape, fully known.
           dtype: the dtype; default: that given to the initialiser.
-          partition_info: accepted for compatibility.
+          partition_info: which part of a larger variable it is for (`full_shape`, `var_offset`); None: no part.
         """
         raise NotImplementedError
 
@@ -220,7 +220,7 @@ class UniformUnitScaling(Initializer):
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Tensor:
         """Builds the value: see `Initializer`."""
-        inputs = max(1.0, float(math.prod(_known(shape)[:-1])))
+        inputs = max(1.0, float(math.prod(_whole(shape, partition_info)[:-1])))
         limit = math.sqrt(3 / inputs) * self.factor
         wanted = self.dtype if dtype is None else dtype
         return random_ops.random_uniform(shape, -limit, limit, wanted, seed=self.seed)
@@ -268,7 +268,7 @@ class VarianceScaling(Initializer):
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Tensor:
         """Builds the value: see `Initializer`."""
         wanted = self.dtype if dtype is None else dtype
-        fan_in, fan_out = compute_fans(_known(shape))
+        fan_in, fan_out = compute_fans(_whole(shape, partition_info))
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[self.mode]
         variance = self.scale / max(1.0, fan)
         if self.distribution == "uniform":
@@ -285,6 +285,11 @@ def _known(shape: Any) -> Sequence[int]:
     if isinstance(shape, Tensor):
         len(shape)  # type: ignore[arg-type]  # a tensor has no length: the error says so
     return as_plain(shape)  # type: ignore[return-value]
+
+
+def _whole(shape: Any, partition_info: Any) -> Sequence[int]:
+    """The shape of the variable that an initial value is a part of, by which random values are scaled."""
+    return _known(shape if partition_info is None else partition_info.full_shape)
 
 
 def compute_fans(shape: Sequence[int]) -> tuple[float, float]:
@@ -413,10 +418,13 @@ class Identity(Initializer):
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Tensor:
         """Builds the value: see `Initializer`. ValueError unless there are two dimensions."""
-        known = _known(shape)
-        if len(known) != 2:
+        whole = _whole(shape, partition_info)
+        if len(whole) != 2:
             raise ValueError("Identity matrix initializer can only be used for 2D matrices.")
-        return self.gain * fill_ops.eye(*known, dtype=self.dtype if dtype is None else dtype)
+        matrix = fill_ops.eye(*whole, dtype=self.dtype if dtype is None else dtype)
+        if partition_info is not None:
+            matrix = slice_ops.slice_(matrix, partition_info.var_offset, shape)
+        return self.gain * matrix
 
 
 def default_initializer(name: str, dtype: DType) -> Initializer:

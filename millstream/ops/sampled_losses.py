@@ -7,6 +7,7 @@ from millstream.core import dtypes
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import DType
 from millstream.core.export import export
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import name_scope
 from millstream.core.tensor import Tensor
 from millstream.ops import fill_ops, join_ops, reshape_ops, shape_ops
@@ -39,7 +40,7 @@ def nce_loss(
     """Noise-contrastive estimation: telling the true classes of an example from drawn ones.
 
     Args:
-      weights: [num_classes, dim], or a list of partitions of it.
+      weights: [num_classes, dim], or a list of parts of it, or a partitioned variable.
       biases: [num_classes].
       labels: int64 [batch, num_true], the true classes.
       inputs: [batch, dim], the activations below.
@@ -144,7 +145,7 @@ def _sampled_logits(
     Returns:
       two tensors [batch, num_true + num_sampled].
     """
-    tables = weights if isinstance(weights, (list, tuple)) else [weights]
+    tables = list(weights) if isinstance(weights, (list, tuple, PartitionedVariable)) else [weights]
     with name_scope(name, "compute_sampled_logits", [*tables, biases, inputs, labels]):
         inputs = to_tensor(inputs)
         labels = cast(labels, dtypes.int64)
@@ -154,7 +155,7 @@ def _sampled_logits(
         drawn, true_expected, drawn_expected = (stop_gradient(value) for value in sampled_values)
         drawn = cast(drawn, dtypes.int64)
         ids = join_ops.concat([flat, drawn], 0)
-        rows = cast(embedding_lookup(list(tables), ids, partition_strategy), inputs.dtype)
+        rows = cast(embedding_lookup(tables, ids, partition_strategy), inputs.dtype)
         true_rows = slice_(rows, [0, 0], join_ops.stack([shape_ops.shape(flat)[0], -1]))
         drawn_rows = slice_(rows, join_ops.stack([shape_ops.shape(flat)[0], 0]), [-1, -1])
         drawn_logits = matmul(inputs, drawn_rows, transpose_b=True)

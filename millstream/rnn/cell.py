@@ -7,6 +7,7 @@ from millstream.core import context, nest
 from millstream.core.conversion import to_tensor
 from millstream.core.dtypes import as_dtype
 from millstream.core.export import export
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import name_scope
 from millstream.core.shapes import as_plain
 from millstream.core.static_values import constant_value
@@ -69,10 +70,11 @@ class RNNCell(Layer):
     def _get_variable(self, getter: Any, *args: Any, **kwargs: Any) -> Any:
         """Gets a variable for the cell and lists it."""
         variable = getter(*args, **kwargs)
+        first = list(variable)[0] if isinstance(variable, PartitionedVariable) else variable
         if context.executing_eagerly():
-            trained = variable.trainable
+            trained = first.trainable
         else:
-            trained = any(variable is other for other in trainable_variables())
+            trained = any(first is other for other in trainable_variables())
         known = self._trainable_weights if trained else self._non_trainable_weights
         if all(variable is not other for other in known):
             known.append(variable)

@@ -284,4 +284,4 @@ class LSTMCell(LSTMBase):
 
 def _shards(count: int | None) -> Any:
     """The partitioner for that many parts."""
-    return None if count in (None, 1) else fixed_size_partitioner(count)
+    return None if count is None else fixed_size_partitioner(count)

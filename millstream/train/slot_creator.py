@@ -64,12 +64,9 @@ def _create(primary: Any, name: str, colocate: bool, settings: dict[str, Any]) -
 
 
 def _variable(primary: Any, is_variable: bool, settings: dict[str, Any]) -> Variable:
-    scope = get_variable_scope()
-    partitioner = scope.partitioner
-    scope.set_partitioner(None)
     use_resource = is_resource_variable(primary) if is_variable else None
-    slot = get_variable("", trainable=False, use_resource=use_resource, **settings)
-    scope.set_partitioner(partitioner)
+    with get_variable_scope()._unpartitioned():
+        slot = get_variable("", trainable=False, use_resource=use_resource, **settings)
     if is_variable and primary._get_save_slice_info():
         slot._set_save_slice_info(_part_of_slot(primary, slot))
     return slot  # type: ignore[no-any-return]

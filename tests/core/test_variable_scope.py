@@ -234,14 +234,6 @@ def test_bad_arguments_of_get_variable(arguments, message):
     assert str(caught.value).startswith(message)
 
 
-def test_partitioners_are_refused():
-    with pytest.raises(NotImplementedError, match="w is to be partitioned"):
-        tf.get_variable("w", [4], partitioner=lambda shape, dtype: [2])
-    assert tf.get_variable("scalar", [], partitioner=lambda shape, dtype: []).name == "scalar:0"
-    with pytest.raises(NotImplementedError, match="fixed_size_partitioner"):
-        tf.fixed_size_partitioner(2)
-
-
 def test_local_variables():
     v = tf.get_local_variable("v", [2], collections=["mine"])
     assert tf.local_variables() == tf.get_collection("mine") == [v]

@@ -192,15 +192,11 @@ def test_wrong_layers() -> None:
         tf.layers.Layer().input_spec = 3
     with pytest.raises(TypeError, match="Unknown keyword argument"):
         tf.layers.Layer().add_weight("w", [], colour="red")
-    with pytest.raises(NotImplementedError, match="w is to be partitioned"):
-        tf.layers.Layer().add_weight("w", [4], partitioner=lambda shape, dtype: [2])
     with tf.layers.experimental.keras_style_scope():
         with pytest.raises(ValueError, match="scope argument not allowed when keras style layers are enabled"):
             tf.layers.dense(tf.ones([1, 2]), 3, name="fc")
         with pytest.raises(ValueError, match="reuse argument not allowed when keras style layers are enabled"):
             tf.layers.dense(tf.ones([1, 2]), 3, reuse=True)
-        with pytest.raises(NotImplementedError, match="w is to be partitioned"):
-            tf.layers.Layer().add_weight("w", [4], partitioner=lambda shape, dtype: [2])
 
 
 @pytest.mark.parametrize("use_resource, kind", [(None, "VarHandleOp"), (True, "VarHandleOp"), (False, "VariableV2")])

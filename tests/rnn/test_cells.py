@@ -177,13 +177,6 @@ def test_variational_dropout_keeps_its_mask_in_a_run() -> None:
 # --- What goes wrong ------------------------------------------------------------------------------------------------
 
 
-def test_partitions_are_refused() -> None:
-    cell = rnn_cell.LSTMCell(4, num_unit_shards=2)
-    with pytest.raises(NotImplementedError, match="partitioner"):
-        cell(tf.ones([3, 2]), cell.zero_state(3, tf.float32))
-    rnn_cell.LSTMCell(4, num_unit_shards=1)(tf.ones([3, 2]), cell.zero_state(3, tf.float32))
-
-
 def test_a_shared_cell_is_warned_of_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tf_logging, "_counts", {})
     cell = rnn_cell.GRUCell(2)

@@ -11,7 +11,7 @@ from millstream.core.export import export
 from millstream.core.log import tensorflow_logger
 from millstream.ops.constant_op import placeholder
 from millstream.ops.control_flow_ops import group
-from millstream.train import checkpoint_utils
+from millstream.train import checkpoint_reader, checkpoint_utils
 from millstream.train.saver import Saver
 
 Feeds = dict[Any, Any]
@@ -90,7 +90,7 @@ def assign_from_checkpoint(model_path: str, var_list: Any, ignore_missing_vars: 
     Raises:
       ValueError: the checkpoint lacks a variable, or has it in another shape.
     """
-    reader = checkpoint_utils.load_checkpoint(model_path)
+    reader = checkpoint_reader.load_checkpoint(model_path)
     feeds: Feeds = {}
     assignments = []
     for name, variables in _by_name(var_list).items():
@@ -102,13 +102,22 @@ def assign_from_checkpoint(model_path: str, var_list: Any, ignore_missing_vars: 
             continue
         value = reader.get_tensor(name)
         for variable in variables:
-            if not variable.get_shape().is_compatible_with(np.shape(value)):
+            own = _own_part(variable, value)
+            if not variable.get_shape().is_compatible_with(np.shape(own)):
                 raise ValueError(
                     f"Total size of new array must be unchanged for {name} lh_shape: [{np.shape(value)}], "
                     f"rh_shape: [{variable.get_shape()}]"
                 )
-            assignments.append(_assigned(variable, value, feeds))
+            assignments.append(_assigned(variable, own, feeds))
     return group(*assignments), feeds
+
+
+def _own_part(variable: Any, value: np.ndarray) -> np.ndarray:
+    """What of an array is for a variable: all of it, unless the variable is a part of a larger one."""
+    info = variable._get_save_slice_info()
+    if info is None:
+        return value
+    return value[tuple(map(slice, info.var_offset, map(sum, zip(info.var_offset, info.var_shape, strict=True))))]
 
 
 @export(v1=["contrib.framework.assign_from_checkpoint_fn"])
@@ -146,12 +155,12 @@ def assign_from_checkpoint_fn(
 
 def _available(model_path: str, var_list: Any) -> dict[str, Any]:
     """Those variables that the checkpoint has, by name."""
-    reader = checkpoint_utils.load_checkpoint(model_path)
+    reader = checkpoint_reader.load_checkpoint(model_path)
     named: Iterable[tuple[str, Any]]
     if isinstance(var_list, Mapping):
         named = var_list.items()
     else:
-        named = ((get_variable_full_name(variable), variable) for variable in var_list)
+        named = ((variable.op.name, variable) for variable in var_list)
     found = {}
     for name, variable in named:
         if reader.has_tensor(name):
@@ -168,18 +177,18 @@ def init_from_checkpoint(checkpoint_dir: str, assignment_map: Mapping[str, Any])
 
 
 @export(v1=["contrib.framework.load_checkpoint"])
-def load_checkpoint(filepattern: str) -> checkpoint_utils.CheckpointReader:
+def load_checkpoint(filepattern: str) -> checkpoint_reader.CheckpointReader:
     """A reader of a checkpoint; see `tf.train.load_checkpoint`."""
-    return checkpoint_utils.load_checkpoint(filepattern)
+    return checkpoint_reader.load_checkpoint(filepattern)
 
 
 @export(v1=["contrib.framework.load_variable"])
 def load_variable(checkpoint_dir: str, name: str) -> Any:
     """The value of one variable in a checkpoint; see `tf.train.load_variable`."""
-    return checkpoint_utils.load_variable(checkpoint_dir, name)
+    return checkpoint_reader.load_variable(checkpoint_dir, name)
 
 
 @export(v1=["contrib.framework.list_variables"])
 def list_variables(checkpoint_dir: str) -> list[tuple[str, list[int]]]:
     """Names and shapes of the variables in a checkpoint; see `tf.train.list_variables`."""
-    return checkpoint_utils.list_variables(checkpoint_dir)
+    return checkpoint_reader.list_variables(checkpoint_dir)

@@ -248,8 +248,9 @@ def get_unique_variable(var_op_name: str) -> Any:
 
 @export(v1=["contrib.framework.get_variable_full_name"])
 def get_variable_full_name(var: Any) -> str:
-    """The name of a variable in checkpoints."""
-    return var.op.name
+    """The name of a variable in checkpoints: that of the whole, for a part of one."""
+    info = var._get_save_slice_info()
+    return var.op.name if info is None else info.full_name
 
 
 @export(v1=["contrib.framework.filter_variables"])

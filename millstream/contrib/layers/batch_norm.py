@@ -178,7 +178,7 @@ def _parameter(
 
 def _moving_averages(shape: Any, dtype: Any, settings: dict[str, Any]) -> tuple[Any, Any]:
     # The scope is entered once more, as TensorFlow does: it decides the names of what follows.
-    with variable_scope(get_variable_scope()):
+    with variable_scope(get_variable_scope()) as scope, scope._unpartitioned():
         return _parameter("moving_mean", shape, dtype, settings), _parameter("moving_variance", shape, dtype, settings)
 
 

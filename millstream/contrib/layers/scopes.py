@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from millstream.contrib.framework.variables import model_variable
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import add_to_collections, get_collection_ref
 from millstream.core.variable_scope import variable_scope
 from millstream.core.variable_settings import VariableAggregation, VariableSynchronization
@@ -79,9 +80,11 @@ def collections_of(collections: Collections, kind: str) -> list[str]:
 
 
 def collect_variable(variable: Any, collections: Collections, kind: str) -> None:
-    """Adds a layer's variable to the collections for its kind; None is no variable."""
-    if variable is not None:
-        add_to_collections(collections_of(collections, kind), variable)
+    """Adds a layer's variable, or the parts of one, to the collections for its kind; None is no variable."""
+    if variable is None:
+        return
+    for part in variable if isinstance(variable, PartitionedVariable) else (variable,):
+        add_to_collections(collections_of(collections, kind), part)
 
 
 def collect_named_outputs(collections: Any, alias: str, outputs: Any) -> Any:

@@ -16,8 +16,10 @@ from millstream.summary.summary import histogram, scalar
 
 Summarizer = Callable[[Any], Any]
 
+_MODULES = ("layers", "layers.summaries", "slim")
 
-@export(v1=["contrib.layers.summarize_tensor", "contrib.layers.summaries.summarize_tensor"])
+
+@export(v1=[f"contrib.{module}.summarize_tensor" for module in _MODULES])
 def summarize_tensor(tensor: Any, tag: str | None = None) -> Tensor | None:
     """A summary of numbers: of a scalar its value, else a histogram.
 
@@ -34,7 +36,7 @@ def summarize_tensor(tensor: Any, tag: str | None = None) -> Tensor | None:
     return scalar(name, tensor) if tensor.get_shape().ndims == 0 else histogram(name, tensor)
 
 
-@export(v1=["contrib.layers.summarize_activation", "contrib.layers.summaries.summarize_activation"])
+@export(v1=[f"contrib.{module}.summarize_activation" for module in _MODULES])
 def summarize_activation(op: Any) -> Tensor:
     """A histogram of a layer's output; of a ReLU also the share of zeros, and of a ReLU6 that of sixes.
 
@@ -55,13 +57,13 @@ def _add_share(name: str, compare: Callable[[Any, Any], Any], values: Any, limit
     scalar(name, reduce_mean(cast(beyond, "float32", name="ToFloat")))
 
 
-@export(v1=["contrib.layers.summarize_tensors", "contrib.layers.summaries.summarize_tensors"])
+@export(v1=[f"contrib.{module}.summarize_tensors" for module in _MODULES])
 def summarize_tensors(tensors: Iterable[Any], summarizer: Summarizer = summarize_tensor) -> list[Any]:
     """The summaries of some tensors, each made by `summarizer`."""
     return [summarizer(tensor) for tensor in tensors]
 
 
-@export(v1=["contrib.layers.summarize_collection", "contrib.layers.summaries.summarize_collection"])
+@export(v1=[f"contrib.{module}.summarize_collection" for module in _MODULES])
 def summarize_collection(
     collection: str, name_filter: str | None = None, summarizer: Summarizer = summarize_tensor
 ) -> list[Any]:
@@ -77,7 +79,7 @@ def summarize_collection(
     return summarize_tensors(chosen, summarizer)
 
 
-@export(v1=["contrib.layers.summarize_activations", "contrib.layers.summaries.summarize_activations"])
+@export(v1=[f"contrib.{module}.summarize_activations" for module in _MODULES])
 def summarize_activations(name_filter: str | None = None, summarizer: Summarizer = summarize_activation) -> list[Any]:
     """The summaries of the collection `GraphKeys.ACTIVATIONS`; see `summarize_collection`."""
     return summarize_collection(GraphKeys.ACTIVATIONS, name_filter, summarizer)

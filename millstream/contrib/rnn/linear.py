@@ -36,8 +36,10 @@ class Linear:
     def __init__(self, inputs: Sequence[Any], output_size: int, has_bias: bool = True) -> None:
         rows, dtype = sum(_sizes(inputs)), inputs[0].dtype
         self._bias = None
-        with variable_scope(get_variable_scope()):  # the name scope of the cells within is numbered after this one
+        # A scope of its own: the name scope of the cells within is numbered after it.
+        with variable_scope(get_variable_scope()) as scope:
             self._kernel = get_variable("kernel", [rows, output_size], dtype=dtype)
+            scope.set_partitioner(None)
             if has_bias:
                 self._bias = get_variable("bias", [output_size], dtype=dtype, initializer=Constant(0.0, dtype=dtype))
 
