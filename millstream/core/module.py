@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from millstream.core import nest
 from millstream.core.export import export
 from millstream.core.scopes import name_scope_v2
+from millstream.core.trackable import AutoTrackable
 from millstream.core.variables import Variable
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -17,7 +18,7 @@ _WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])")
 
 
 @export("Module")
-class Module:
+class Module(AutoTrackable):
     """Base of objects that hold variables and other modules: layers, models, optimizers.
 
     Variables and modules are found in the instance's attributes and in lists, tuples and dicts there, in the order of
@@ -40,7 +41,7 @@ class Module:
       1
     """
 
-    _TF_MODULE_IGNORED_PROPERTIES: frozenset[str] = frozenset()  # attributes that are not looked into
+    _TF_MODULE_IGNORED_PROPERTIES = frozenset(("_tracking",))  # attributes that are not looked into
 
     def __init__(self, name: str | None = None) -> None:
         if name is None:

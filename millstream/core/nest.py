@@ -290,10 +290,15 @@ def _compare_composites(first: Composite, second: Composite) -> None:
 
 def _same_type(first: Any, second: Any) -> bool:
     """Whether two structures are of one type; any two mappings are, and named tuples of one name and fields."""
-    if type(first) is type(second) or (isinstance(first, Mapping) and isinstance(second, Mapping)):
+    if plain_type(first) is plain_type(second) or (isinstance(first, Mapping) and isinstance(second, Mapping)):
         return True
     names = type(first).__name__ == type(second).__name__
     return names and getattr(first, "_fields", 1) == getattr(second, "_fields", 2)
+
+
+def plain_type(value: Any) -> type:
+    """The type of a structure; for a list that is tracked for checkpoints that of the list it was made of."""
+    return getattr(type(value), "_plain_type", type(value))
 
 
 def _shown(value: Any) -> str:

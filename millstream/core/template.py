@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from millstream.core.export import export
 from millstream.core.graph import get_default_graph
 from millstream.core.graph_keys import GraphKeys
+from millstream.core.trackable import Trackable
+from millstream.core.variable_creators import variable_creator_scope
 from millstream.core.variable_scope import (
     PureVariableScope,
     VariableScope,
@@ -50,7 +54,56 @@ def make_template(
     return Template(name_, func_, create_scope_now_, unique_name_, custom_getter_)
 
 
-class Template:
+class _Active(threading.local):
+    """The templates that are being called in a thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.templates: list[Template] = []
+
+
+_active = _Active()
+
+
+@export(v1=["contrib.checkpoint.capture_dependencies"])
+@contextmanager
+def capture_dependencies(template: Template) -> Iterator[None]:
+    """Makes the variables of a `with` block in the scope of a template its children, and templates called in it too.
+
+    Args:
+      template: an object with a `variable_scope` that can have children.
+    """
+    prefix = template.variable_scope.name  # type: ignore[union-attr]
+
+    def create(next_creator: Callable[..., Any], **keywords: Any) -> Any:
+        name = keywords.get("name")
+        if _active.templates[-1] is not template or name is None or not name.startswith(prefix):
+            return next_creator(**keywords)
+        _track_inner_templates()
+        initial_value = keywords.pop("initial_value", None)
+        return template._make_child(
+            name[len(prefix) + 1 :],
+            initial_value,
+            None,
+            lambda value, _: next_creator(initial_value=value, **keywords),
+        )
+
+    _active.templates.append(template)
+    try:
+        with variable_creator_scope(create):
+            yield
+    finally:
+        _active.templates.pop()
+
+
+def _track_inner_templates() -> None:
+    """Makes each template that is being called the child of the one around it."""
+    for outer, inner in zip(_active.templates, _active.templates[1:], strict=False):
+        above, below = outer.variable_scope.name, inner.variable_scope.name  # type: ignore[union-attr]
+        if below.startswith(f"{above}/"):
+            outer._track_trackable(inner, below[len(above) + 1 :], overwrite=True)
+
+
+class Template(Trackable):
     """A function that shares its variables between its calls: see `tf.make_template`."""
 
     def __init__(
@@ -85,7 +138,8 @@ class Template:
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self._variables_made:
-            result = self._func(*args, **kwargs)
+            with capture_dependencies(self):
+                result = self._func(*args, **kwargs)
             self._variables_made = True
             return result
         graph = get_default_graph()

@@ -24,6 +24,7 @@ from millstream.core.operation import Operation
 from millstream.core.scope_names import prepend_name_scope, strip_name_scope
 from millstream.core.scopes import device, init_scope, name_scope
 from millstream.core.tensor import Reference, Tensor, TensorLike
+from millstream.core.trackable import Trackable
 from millstream.core.variable_settings import SaveSliceInfo as SliceInfo
 from millstream.core.variable_settings import (
     VariableAggregation,
@@ -58,7 +59,7 @@ class VariableMeta(type):
         return inspect.signature(variable_creators.create_v2) if cls is Variable else None
 
 
-class Variable(TensorLike, metaclass=VariableMeta):
+class Variable(TensorLike, Trackable, metaclass=VariableMeta):
     """A tensor whose value lasts from run to run of a session and which operations can change.
 
     In a graph it has no value until its `initializer` has run, for example by
@@ -301,6 +302,9 @@ class Variable(TensorLike, metaclass=VariableMeta):
         raise NotImplementedError
 
     # --- Saving ---------------------------------------------------------------------------------------------
+
+    def _checkpoint_values(self) -> dict[str, Any]:
+        return {"VARIABLE_VALUE": self}
 
     def _set_save_slice_info(self, save_slice_info: SliceInfo) -> None:
         self._save_slice_info = save_slice_info

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,6 @@ from millstream.core.scopes import name_scope
 from millstream.core.tensor import Tensor
 from millstream.core.variable_creators import create_v1
 from millstream.core.variable_settings import VariableAggregation, VariableSynchronization, check_settings
-from millstream.core.variable_store import check_partitioner
 from millstream.layers.arguments import read_constraint, read_initializer, read_regularizer
 from millstream.layers.call_context import calling, innermost_call
 from millstream.layers.input_spec import InputSpec, check_inputs
@@ -54,6 +53,11 @@ class BaseLayer(Module):
 
     # The attributes that `get_config` lists after the name, trainability and dtype.
     _settings: tuple[str, ...] = ()
+
+    _untracked_attributes = frozenset(
+        "_trainable_weights _non_trainable_weights _losses _eager_losses _callable_losses _updates _call_parameters "
+        "_initial_weights _input_spec input_spec".split()
+    )
 
     stateful = False
     supports_masking = False
@@ -236,7 +240,7 @@ class BaseLayer(Module):
           regularizer: a function from the variable to a penalty.
           trainable: whether it is trained; default True, unless it is synchronised on reading.
           constraint: a function that optimisers apply to the value after an update.
-          partitioner: must be None or be given for a scalar: partitioned variables are not implemented.
+          partitioner: accepted; weights are whole.
           use_resource: False makes a 1.x variable.
           synchronization, aggregation: for variables on several devices.
           **options: `experimental_autocast`: accepted.
@@ -244,22 +248,26 @@ class BaseLayer(Module):
         Raises:
           ValueError: a trainable variable is to be synchronised on reading.
           TypeError: another option.
-          NotImplementedError: a partitioner is given.
         """
         check_weight_options(options)
-        check_partitioner(partitioner, name, tuple(shape or ()))
         synchronization, aggregation, trainable = check_settings(synchronization, aggregation, trainable, name)
         wanted = as_dtype(dtype or self.dtype or float32)
         make = read_initializer(initializer) or default_initializer(name, wanted)
-        variable = create_v1(
-            initial_value=partial(make, tuple(shape or ()), dtype=wanted) if callable(make) else make,
-            name=name,
-            dtype=wanted,
-            trainable=trainable,
-            constraint=read_constraint(constraint),
-            use_resource=use_resource is not False,
-            synchronization=synchronization,
-            aggregation=aggregation,
+        initial_value = partial(make, tuple(shape or ()), dtype=wanted) if callable(make) else make
+        variable = self._make_child(
+            name or "Variable",
+            initial_value,
+            shape,
+            lambda value, _: create_v1(
+                initial_value=value,
+                name=name,
+                dtype=wanted,
+                trainable=trainable,
+                constraint=read_constraint(constraint),
+                use_resource=use_resource is not False,
+                synchronization=synchronization,
+                aggregation=aggregation,
+            ),
         )
         self._keep(variable, trainable)
         if regularizer is not None:
@@ -285,6 +293,10 @@ class BaseLayer(Module):
     def add_variable(self, *args: Any, **kwargs: Any) -> Any:
         """Old spelling of `add_weight`."""
         return self.add_weight(*args, **kwargs)
+
+    def _unpartitioned(self) -> AbstractContextManager[None]:
+        """A `with` block in which `add_weight` makes whole variables, whatever the scope's partitioner."""
+        return nullcontext()
 
     def _keep(self, variable: Any, trainable: bool) -> None:
         (self._trainable_weights if trainable else self._non_trainable_weights).append(variable)

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from millstream.core import context
 from millstream.core.export import export
 from millstream.core.graph_keys import GraphKeys
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import get_collection_ref, init_scope, name_scope
 from millstream.core.tensor import Tensor
 from millstream.core.variable_lists import global_variables
@@ -90,6 +91,10 @@ class Layer(BaseLayer):
         if scope:
             with variable_scope(scope) as self._scope:
                 pass
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Attributes are no children, as in TensorFlow: only weights are, and what a layer tracks by itself.
+        object.__setattr__(self, name, value)
 
     def _set_name(self, name: Any) -> None:
         self._base_name = name
@@ -200,13 +205,13 @@ class Layer(BaseLayer):
         """
         settings = {
             "dtype": dtype or self.dtype or "float32",
-            "initializer": read_initializer(initializer),
             "constraint": read_constraint(constraint),
             "partitioner": partitioner,
         }
         if self._keras_style:
             trainable = trainable and self.trainable
             settings |= {"regularizer": regularizer, "trainable": trainable, "use_resource": use_resource}
+            settings["initializer"] = read_initializer(initializer)
             return super().add_weight(name, shape, **settings, **kwargs)
         check_weight_options(kwargs)
         synchronization, aggregation, trainable = check_settings(synchronization, aggregation, trainable, name)
@@ -218,20 +223,31 @@ class Layer(BaseLayer):
             variable_scope(self._scope, reuse=reuse, auxiliary_name_scope=False) as self._current_scope,
             name_scope(self._scope_of_calls()),
         ):
-            variable = get_variable(
+            variable = self._make_child(
                 name,
+                read_initializer(initializer),
                 shape,
-                trainable=trained,
-                use_resource=use_resource or None,  # False: as the scope says
-                synchronization=synchronization,
-                aggregation=aggregation,
-                **settings,
+                lambda initial, shape: get_variable(
+                    name,
+                    shape,
+                    initializer=initial,
+                    trainable=trained,
+                    use_resource=use_resource or None,  # False: as the scope says
+                    synchronization=synchronization,
+                    aggregation=aggregation,
+                    **settings,
+                ),
             )
             # A custom getter may have decided otherwise.
             self._keep(variable, trained and getattr(variable, "trainable", False))
-            if regularizer is not None and id(variable) not in existing:
-                self._regularize(name, variable, read_regularizer(regularizer))
+            parts = list(variable) if isinstance(variable, PartitionedVariable) else [variable]
+            if regularizer is not None and not any(id(part) in existing for part in parts):
+                for part in parts:
+                    self._regularize(name, part, read_regularizer(regularizer))
         return variable
+
+    def _unpartitioned(self) -> AbstractContextManager[None]:
+        return super()._unpartitioned() if self._scope is None else self._scope._unpartitioned()
 
     def add_loss(self, losses: Any, inputs: Any = None) -> None:
         """Notes penalties, see `BaseLayer.add_loss`, and in graphs adds them to `GraphKeys.REGULARIZATION_LOSSES`."""

@@ -12,6 +12,7 @@ from millstream.core.export import export
 from millstream.core.opdef import OpDef
 from millstream.core.scopes import init_scope, name_scope
 from millstream.core.tensor import Tensor
+from millstream.core.trackable import AutoTrackable
 from millstream.core.variables import Variable
 from millstream.ops import random_generator_ops as definitions
 from millstream.ops.random_algorithms import algorithm_id
@@ -97,7 +98,7 @@ def _from_key_counter(key: Any, counter: Any, alg: Any) -> Tensor:
 
 
 @export("random.experimental.Generator", v2=["random.Generator"])
-class Generator:
+class Generator(AutoTrackable):
     """A random number generator whose state is a variable, which each call moves on.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 from millstream.core import nest
 from millstream.core.export import export
 from millstream.core.scopes import name_scope
+from millstream.core.trackable import Trackable
 from millstream.core.variable_scope import variable_scope
 from millstream.layers.base import BaseLayer
 from millstream.ops.join_ops import concat
@@ -49,6 +50,9 @@ class MultiRNNCell(RNNCell):
                 1,
             )
         self._cells = cells
+        for number, cell in enumerate(cells):
+            if isinstance(cell, Trackable):
+                self._track_trackable(cell, f"cell-{number}")
         self._state_is_tuple = state_is_tuple
         if not state_is_tuple and any(nest.is_nested(cell.state_size) for cell in cells):
             raise ValueError(

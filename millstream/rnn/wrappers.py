@@ -7,6 +7,7 @@ from typing import Any
 from millstream.core import nest
 from millstream.core.export import export
 from millstream.core.scopes import device, name_scope
+from millstream.core.trackable import Trackable
 from millstream.rnn.cell import RNNCell, check_is_cell
 
 
@@ -23,7 +24,7 @@ class CellWrapper(RNNCell):
     def __init__(self, cell: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_is_cell("cell", cell)
-        self.cell = cell
+        self.cell = self._track_trackable(cell, "cell") if isinstance(cell, Trackable) else cell
 
     @property
     def state_size(self) -> Any:

@@ -18,6 +18,7 @@ from millstream.core.operation import Operation
 from millstream.core.resource_variables import is_resource_variable
 from millstream.core.scopes import beside, control_dependencies, init_scope, name_scope
 from millstream.core.tensor import Tensor
+from millstream.core.trackable import Restoration, Trackable
 from millstream.core.variables import Variable, VariableV1
 from millstream.ops import control_flow_ops, search_ops, segment_ops, shape_ops, state_ops
 from millstream.train import slot_creator
@@ -26,7 +27,7 @@ GradsAndVars = Iterable[tuple[Any, Any]]
 
 
 @export(v1=["train.Optimizer"])
-class Optimizer:
+class Optimizer(Trackable):
     """Base of optimisers: adds to the graph the operations that train variables.
 
     Subclasses define `_apply_dense` and `_resource_apply_dense` (1.x and resource variables), `_apply_sparse` and
@@ -61,6 +62,7 @@ class Optimizer:
         self._name = name
         self._slots: dict[str, dict[Any, Variable]] = {}
         self._non_slot_dict: dict[tuple[str, Graph], Variable] = {}
+        self._waiting_slots: dict[tuple[str, Any], list[Restoration]] = {}  # by names and variables
 
     def get_name(self) -> str:
         """The optimiser's name."""
@@ -279,7 +281,9 @@ class Optimizer:
     def _slot(self, var: Any, slot_name: str, create: Callable[[], Variable]) -> Variable:
         slots, key = self._slot_dict(slot_name), var._key
         if key not in slots:
-            slots[key] = create()
+            slot = slots[key] = create()
+            for restoration in reversed(self._waiting_slots.pop((slot_name, key), [])):
+                restoration.restore(slot)
         return slots[key]
 
     def _create_non_slot_variable(self, initial_value: Any, name: str, colocate_with: Any) -> Variable:
@@ -287,11 +291,16 @@ class Optimizer:
         graph = None if colocate_with.is_eager else colocate_with.graph
         found = self._non_slot_dict.get((name, graph))
         if found is None:
+            is_resource = is_resource_variable(colocate_with)
             with beside(colocate_with):
-                found = VariableV1(
-                    initial_value, name=name, trainable=False, use_resource=is_resource_variable(colocate_with)
+                found = self._make_variable(
+                    name,
+                    initial_value,
+                    None,
+                    lambda value, _: VariableV1(value, name=name, trainable=False, use_resource=is_resource),
                 )
             self._non_slot_dict[name, graph] = found
+            self._handle_deferred_dependencies(name, found)
         return found
 
     def _get_non_slot_variable(self, name: str, graph: Graph | None = None) -> Variable | None:
@@ -302,6 +311,27 @@ class Optimizer:
     def _non_slot_variables(self) -> Iterable[Variable]:
         """All variables of the optimiser as a whole."""
         return self._non_slot_dict.values()
+
+    # --- Checkpoints ------------------------------------------------------------------------------------------------
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Trackable]:
+        graph = None if context.executing_eagerly() else get_default_graph().root
+        own = {name: var for (name, of), var in self._non_slot_dict.items() if of is None or of is graph}
+        return {**super()._trackable_children(save_type, **kwargs), **dict(sorted(own.items()))}
+
+    def _lookup_dependency(self, name: str) -> Trackable | None:
+        return super()._lookup_dependency(name) or self._get_non_slot_variable(name)
+
+    def _restore_slot(self, restoration: Restoration, slot_name: str, variable: Any) -> None:
+        slot = self.get_slot(variable, slot_name)
+        value = restoration.initial_value() if slot is None else None
+        if value is not None:
+            slot = self._get_or_make_slot(variable, value, slot_name, self._name)
+            slot._tracked.order = max(slot._tracked.order, restoration.order)
+        if slot is None:
+            self._waiting_slots.setdefault((slot_name, variable._key), []).append(restoration)
+        else:
+            restoration.restore(slot)
 
     # --- What subclasses define -------------------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ def test_without_the_base_constructor():
 def test_attributes_that_cannot_be_searched():
     module = tf.Module()
     module.d = {1: tf.Variable(1.0), "a": 2}
-    with pytest.raises(ValueError, match="Error processing property 'd' of {1: "):
+    with pytest.raises(ValueError, match=r"Error processing property 'd' of DictWrapper\(\{1: "):
         module.variables  # noqa: B018 - reading it fails
     module._TF_MODULE_IGNORED_PROPERTIES = frozenset(["d"])
     assert module.variables == ()

@@ -1,0 +1,1 @@
+"""`tf.contrib.checkpoint`: containers and helpers for `tf.train.Checkpoint`."""

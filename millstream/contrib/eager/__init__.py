@@ -1,0 +1,1 @@
+"""`tf.contrib.eager`: what 1.x had for eager execution before it was public."""
