@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NoReturn
 
-from millstream.core import context, errors, opdef, tape
+from millstream.core import context, errors, opdef, tape, traceback
 from millstream.core.conversion import convert_in_scope
 from millstream.core.dtypes import DType, as_dtype
 from millstream.core.eager import EagerTensor
@@ -79,6 +79,25 @@ def create_named(
     inputs, node_attrs = general_inputs(definition, grouped, public, graph, full_name)
     node_attrs.update(private)
     return _add_node(graph, definition, full_name, inputs, node_attrs)
+
+
+def create_checked(
+    graph: Graph,
+    definition: OpDef,
+    full_name: str,
+    inputs: list[Tensor],
+    attrs: dict[str, Any],
+    frames: traceback.Positions | None = None,
+) -> Operation:
+    """Adds an operation of that exact, unused name, whose attributes and input types have been checked.
+
+    Args:
+      frames: where the program made it; None: where it runs.
+    """
+    op = Operation(graph, definition, full_name, tuple(inputs), attrs, frames=frames)
+    dtypes = output_dtypes(definition, attrs)
+    graph.add_operation(op, dtypes, infer_shapes(op, len(dtypes)))
+    return op
 
 
 def _group_flat(definition: OpDef, flat: list[Tensor], attrs: dict[str, Any]) -> list[Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream.core import device, dispatch
+from millstream.core import device, dispatch, traceback
 from millstream.core.dtypes import variant
 from millstream.core.func_graph import FuncGraph
 from millstream.core.functionalize import MOST_NESTED, Choice, Gate, Item, Loop
 from millstream.core.functionalize_lists import Storage, gradient_list, is_list_operation, translate
 from millstream.core.graph import Graph, as_operation
 from millstream.core.node_reader import Edge, Node, canonical, input_dtypes
-from millstream.core.opdef import find
+from millstream.core.opdef import find, functions_of
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 
@@ -110,6 +110,7 @@ class Builder:
       constants: the constants of the file: those of loops and branches are made where they are used.
       used: the tensors of the file that something uses.
       library: the functions of the file.
+      frames: where the program imports the file.
     """
 
     def __init__(
@@ -119,12 +120,14 @@ class Builder:
         constants: Mapping[str, Node],
         used: set[_Key],
         library: FunctionLibrary,
+        frames: traceback.Positions | None = None,
     ) -> None:
         self._names = names
         self._mapped = mapped
         self._constants = constants
         self.used = used
         self._library = library
+        self._frames = frames
         self._added = 0
 
     def add(self, items: Iterable[Item], scope: Scope) -> None:
@@ -166,7 +169,7 @@ class Builder:
 
     def _add_node(self, node: Node, scope: Scope) -> None:
         self._added += 1
-        inputs = [self.value(edge, scope, node) for edge in node.inputs]
+        inputs = [self.value(edge, scope, node) for edge in node.edges if edge.output >= 0]
         check_inputs(node, self._names[node.name], inputs)
         if is_list_operation(node):
             with scope.graph.as_default(), scope.graph.control_dependencies(self.controls(node.edges, scope)):
@@ -195,14 +198,20 @@ class Builder:
                 if tensor.dtype.is_ref and self._library.changes(node, index):
                     inputs[index] = inside(scope, find("Identity"), tensor)
             attrs = self._library.attrs_of(node, inputs)
+        if node.private:
+            attrs = {**attrs, **node.private}
         try:
-            op = dispatch.create_named(graph, definition, name, inputs, {**attrs, **node.private})
+            op = dispatch.create_checked(graph, definition, name, inputs, attrs, self._frames)
         except (TypeError, ValueError, KeyError) as error:
             raise ValueError(f"{error}\nReceived: {node}") from None
-        op._control_inputs = tuple(dict.fromkeys((*self.controls(node.edges, scope), *op._control_inputs)))
+        controls = self.controls(node.edges, scope)
+        if controls:
+            op._control_inputs = tuple(dict.fromkeys((*controls, *op._control_inputs)))
         op.device = device.merge(op.device, node.device) if op.device else node.device
-        op._colocation = tuple(self._group(item) for item in node.colocation) if scope.parent is None else ()
-        scope.values.update({(node.name, tensor.value_index): tensor for tensor in op.outputs})
+        if node.colocation and scope.parent is None:
+            op._colocation = tuple(self._group(item) for item in node.colocation)
+        for index, tensor in enumerate(op.outputs):
+            scope.values[node.name, index] = tensor
         scope.operations[node.name] = (op,)
 
     def _group(self, text: str) -> str:
@@ -246,8 +255,10 @@ class Builder:
         """What the control edges among some edges lead to in the scope's graph; the rest the function waits for."""
         found: list[Operation] = []
         for edge in edges:
-            if edge.is_control:
-                found.extend(self._waited_for(edge, scope))
+            if edge.output < 0:
+                found.extend(scope.operations.get(edge.maker) or self._waited_for(edge, scope))
+        if not found:
+            return found
         inside = [op for op in found if op.graph is scope.graph]
         if isinstance(scope.graph, FuncGraph):
             scope.graph.control_captures.update((op, None) for op in found if op.graph is not scope.graph)
@@ -289,6 +300,19 @@ def captured_in(value: Any, scope: Scope) -> Any:
     return scope.graph.capture(value)
 
 
+def stamp(ops: Iterable[Operation], frames: traceback.Positions) -> None:
+    """Says of operations, and of those of the functions that they call, where the program imported them."""
+    waiting = list(ops)
+    seen: set[Graph] = set()
+    while waiting:
+        op = waiting.pop()
+        op._frames = frames
+        for function in functions_of(op):
+            if function.graph not in seen:
+                seen.add(function.graph)
+                waiting.extend(function.graph._operations)
+
+
 def check_inputs(node: Node, name: str, inputs: Sequence[Any]) -> None:
     """Demands that a node's inputs are tensors of the dtypes that it takes; storages pass.
 
@@ -296,7 +320,7 @@ def check_inputs(node: Node, name: str, inputs: Sequence[Any]) -> None:
       ValueError: one is not.
     """
     for index, (tensor, (dtype, is_ref)) in enumerate(zip(inputs, input_dtypes(node), strict=True)):
-        if isinstance(tensor, Storage):
+        if isinstance(tensor, Storage) or (tensor.dtype is dtype and not is_ref):
             continue
         if tensor.dtype.base_dtype is not dtype or (is_ref and not tensor.dtype.is_ref):
             wanted = f"{dtype.short_name}{'_ref' if is_ref else ''}"

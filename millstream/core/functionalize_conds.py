@@ -12,7 +12,7 @@ of the graph.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from millstream.core import opdef
@@ -113,6 +113,8 @@ class _Branches:
         self._loose: set[_Key] = set()  # the predicates that are not well nested
         self._all_loose = False
         self._state: dict[int, _State] = {}
+        self._state_of_maker: dict[str, _State] = {}  # by name
+        self._switches = {item.name for item in ordered if isinstance(item, Node) and item.type in SWITCHES}
         # Merges that end a choice: the state outside, the predicate, what they are in the false and the true branch.
         self._ends: dict[str, tuple[_State, _Key, Edge, Edge]] = {}
         self._predicates: dict[_Key, Edge] = {}
@@ -141,22 +143,22 @@ class _Branches:
 
     def _find_states(self) -> None:
         self._state.clear()
+        self._state_of_maker.clear()
         self._ends.clear()
         for item in self._ordered:
             state = self._state_of(item)
             if state.depth > MOST_NESTED:
                 raise ValueError(f"Node '{item.name}': branches are nested more than {MOST_NESTED} deep.")
             self._state[id(item)] = state
+            self._state_of_maker.update(dict.fromkeys(names_of(item), state))
 
     def _state_of(self, item: Node | Loop) -> _State:
-        states = [self._state_of_edge(edge) for edge in item.edges]
-        if not states:
-            return self._root
         if isinstance(item, Node) and item.type in MERGES:
-            return self._merged(item, states)
+            return self._merged(item, [self._state_of_edge(edge) for edge in item.edges])
+        states = dict.fromkeys(map(self._state_of_edge, item.edges))
+        result = next(iter(states), self._root)
         waits_for_either = isinstance(item, Node) and item.type == "ControlTrigger"
-        result = states[0]
-        for state in states[1:]:
+        for state in states:
             common = _common(result, state)
             if waits_for_either:
                 result = common
@@ -168,11 +170,9 @@ class _Branches:
         return result
 
     def _state_of_edge(self, edge: Edge) -> _State:
-        item = self._maker.get(edge.maker)
-        if item is None:
-            return self._root
-        state = self._state[id(item)]
-        if isinstance(item, Node) and item.type in SWITCHES and not edge.is_control:
+        state = self._state_of_maker.get(edge.maker, self._root)
+        if edge.maker in self._switches and edge.output >= 0:
+            item: Any = self._maker[edge.maker]
             if edge.output > 1:
                 raise ValueError(
                     f"Connecting to invalid output {edge.output} of source node {item.name} which has 2 outputs."
@@ -238,7 +238,7 @@ class _Branches:
             return [self._finished(item) for item in items]
         ends = {id(item) for item in items if self._is_end(item, base)}
         steps: list[tuple[_Key | None, Sequence[Node | Loop]]] = []
-        for key, together in _Schedule(items, self._maker, predicates, ends).steps():
+        for key, together in _Schedule(items, predicates, ends).steps():
             steps.extend((key, part) for part in (self._connected(together) if key else [together]))
         group_of = {id(item): index for index, (key, members) in enumerate(steps) if key for item in members}
         exports = self._exports(items, group_of, ends, wanted)
@@ -295,18 +295,18 @@ class _Branches:
     ) -> dict[int, dict[Edge, None]]:
         """What is used outside of each group of nodes that depend on a predicate, but for the merges."""
         found: dict[int, dict[Edge, None]] = {}
+        grouped = (item for item in items if id(item) in group_of and id(item) not in ends)
+        group_of_maker = {name: group_of[id(item)] for item in grouped for name in names_of(item)}
 
-        def use(edge: Edge, user: int | None) -> None:
-            maker = self._maker.get(edge.maker)
-            group = None if maker is None else group_of.get(id(maker))
-            if group is not None and group != user and id(maker) not in ends:
-                found.setdefault(group, {})[edge._replace(text="")] = None
+        def use(edges: Iterable[Edge], user: int | None) -> None:
+            for edge in edges:
+                group = group_of_maker.get(edge.maker)
+                if group is not None and group != user:
+                    found.setdefault(group, {})[edge._replace(text="")] = None
 
         for item in items:
-            for edge in self._uses(item):
-                use(edge, group_of.get(id(item)))
-        for edge in wanted:
-            use(edge, None)
+            use(self._uses(item), group_of.get(id(item)))
+        use(wanted, None)
         return found
 
     def _choice(self, base: _State, key: _Key, members: Sequence[Node | Loop], exports: Any) -> Choice:
@@ -346,19 +346,17 @@ class _Schedule:
     def __init__(
         self,
         items: Sequence[Node | Loop],
-        maker: Mapping[str, Node | Loop],
         predicates: Mapping[int, _Key | None],
         ends: set[int],
     ) -> None:
         self._items = items
         self._ends = ends
-        place = {id(item): index for index, item in enumerate(items)}
+        place = {name: index for index, item in enumerate(items) for name in names_of(item)}
         self._predicate = [predicates[id(item)] for item in items]
         self._waiting: list[int] = []
         self._followers: list[list[int]] = [[] for _ in items]
         for index, item in enumerate(items):
-            makers = {id(maker[edge.maker]) for edge in item.edges if edge.maker in maker}
-            before = {place[key] for key in makers if key in place}
+            before = {place[edge.maker] for edge in item.edges if edge.maker in place}
             self._waiting.append(len(before))
             for other in before:
                 self._followers[other].append(index)

@@ -70,7 +70,13 @@ class Graph:
         self.adopt(op, output_dtypes, output_shapes)
 
     def adopt(self, op: Operation, output_dtypes: Sequence[Any], output_shapes: Sequence[Any]) -> None:
-        """Puts a new operation in the graph as it is; makes its outputs."""
+        """Puts a new operation in the graph as it is; makes its outputs.
+
+        Raises:
+          ValueError: another operation has its name.
+        """
+        if op.name in self._by_name:
+            raise ValueError(f"Duplicate node name in graph: '{op.name}'")
         for tensor in op.inputs:
             tensor._consumers.append(op)
         op.outputs = [

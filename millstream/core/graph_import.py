@@ -1,20 +1,22 @@
 """`import_graph_def`: nodes of a `GraphDef` become operations of the default graph.
 
 A file is not trusted. All that can be said about a node by itself is checked before anything is added; an error after
-that takes back what was added. Operations that run Python code or touch files are refused unless the caller allows
-them.
+that takes back what was added. `file_operations` says what operations of a file may do.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from millstream.core import file_operations, traceback
 from millstream.core.conversion import convert_to_tensor
 from millstream.core.export import export
 from millstream.core.function_library import FunctionLibrary
 from millstream.core.function_reader import FunctionReader, signatures_of
 from millstream.core.functionalize import structured
-from millstream.core.functionalize_build import Builder, Scope
+from millstream.core.functionalize_build import Builder, Scope, stamp
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.node_reader import Edge, Node, NodeReader, canonical, parse_edge
 from millstream.core.operation import Operation
@@ -46,7 +48,9 @@ def import_graph_def(
       op_dict: accepted for compatibility.
       producer_op_list: an `OpList` of the program that wrote the file: attributes that are not known here are left
         out where they have the default value of that list.
-      allow_python: also import operations that run Python code (`PyFunc`) or write to files.
+      allow_python: also import operations that run Python code (`PyFunc`) or use files, as where the environment
+        variable `MILLSTREAM_TRUST_GRAPHS` is 1. Otherwise those of a saver and of tables (`SaveV2`, `RestoreV2`, …)
+        run only with names of files that come from the program, as `tf.train.Saver` feeds them.
 
     Returns:
       The elements asked for, or None.
@@ -56,7 +60,7 @@ def import_graph_def(
       ValueError: the graph is malformed, or lacks a name that was asked for, or a function calls itself; nothing was
         added.
       NotFoundError: it uses an operation that is not known.
-      PermissionDeniedError: it uses an operation that runs Python code or writes to files.
+      PermissionDeniedError: it uses an operation that runs Python code or uses files.
     """
     if type(graph_def).__name__ != "GraphDef":
         raise TypeError(f"graph_def must be a GraphDef proto. Received: {type(graph_def).__name__}")
@@ -76,10 +80,26 @@ def import_graph_def(
     prefix = "" if name == "" else graph.operation_name(name or "import") + "/"
     mapped = {canonical(key): _as_element(value, prefix) for key, value in (input_map or {}).items()}
     signatures = signatures_of(graph_def.library)
-    nodes = NodeReader(mapped, producer_op_list, allow_python, signatures).read(graph_def)
-    reader = FunctionReader(graph_def.library, producer_op_list, allow_python, signatures)
-    library = FunctionLibrary(graph, reader.read_for(nodes))
-    return _Importer(graph, nodes, mapped, prefix, library).run(return_elements)
+    frames = traceback.capture()
+    if not (allow_python or file_operations.graphs_are_trusted()):
+        frames = traceback.ImportPositions(frames)
+    with _collector_paused():
+        nodes = NodeReader(mapped, producer_op_list, allow_python, signatures).read(graph_def)
+        reader = FunctionReader(graph_def.library, producer_op_list, allow_python, signatures)
+        library = FunctionLibrary(graph, reader.read_for(nodes), frames)
+        return _Importer(graph, nodes, mapped, prefix, library, frames).run(return_elements)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pauses the search for garbage, which takes a third of the time: all that an import makes stays."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _as_element(value: Any, prefix: str) -> Any:
@@ -101,13 +121,20 @@ class _Importer:
     """Adds nodes that were read to a graph."""
 
     def __init__(
-        self, graph: Graph, nodes: Sequence[Node], mapped: Mapping[str, Any], prefix: str, library: FunctionLibrary
+        self,
+        graph: Graph,
+        nodes: Sequence[Node],
+        mapped: Mapping[str, Any],
+        prefix: str,
+        library: FunctionLibrary,
+        frames: traceback.Positions,
     ) -> None:
         self._graph = graph
         self._nodes = nodes
         self._mapped = mapped
         self._prefix = prefix
         self._library = library
+        self._frames = frames
         self._names: dict[str, str] = {}  # by the name in the file
         self._added_names: list[str] = []
         self._scope = Scope(graph)
@@ -123,8 +150,9 @@ class _Importer:
             before = len(self._graph._operations)
             try:
                 self._reserve_names()
-                builder = Builder(self._names, self._mapped, constants, used, self._library)
+                builder = Builder(self._names, self._mapped, constants, used, self._library, self._frames)
                 builder.add(items, self._scope)
+                stamp(self._graph._operations[before:], self._frames)
                 self._forget_lost_groups(self._graph._operations[before:])
                 return None if return_elements is None else [self._element(item) for item in return_elements]
             except BaseException:

@@ -325,7 +325,8 @@ def write_graph(graph_or_graph_def: Any, logdir: str, name: str, as_text: bool =
         content = text_format.MessageToString(message).encode()
     else:
         content = message.SerializeToString(deterministic=True)
-    os.makedirs(logdir, exist_ok=True)
+    if logdir:
+        os.makedirs(logdir, exist_ok=True)
     path = os.path.join(logdir, name)
     write_file(path, content)
     return path

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,3 +37,13 @@ class Scopes(threading.local):
         """Puts into force here what is in force in another graph, but for control dependencies."""
         self.name, self.devices = other.name, other.devices
         self.colocation, self.container = other.colocation, other.container
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Puts all but the container out of force within a `with` block."""
+        old = self.name, self.devices, self.controllers, self.colocation
+        self.name, self.devices, self.controllers, self.colocation = "", [], [], []
+        try:
+            yield
+        finally:
+            self.name, self.devices, self.controllers, self.colocation = old

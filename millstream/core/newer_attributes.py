@@ -14,6 +14,8 @@ def _table(*rows: tuple[str, Any, str]) -> dict[tuple[str, str], Any]:
     return {(op_type, name): default for name, default, op_types in rows for op_type in op_types.split()}
 
 
+# Operations that TensorFlow does not have: it does not load graphs and models with them.
+ONLY_HERE = frozenset(("MapRows", "TakenValue"))
 # Attributes of operations here that TensorFlow 1.15 does not know: the definitions have the defaults.
 KNOWN_HERE = _table(
     ("axis", None, "Dequantize QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeV2"),
@@ -23,7 +25,13 @@ KNOWN_HERE = _table(
     ("resize_if_index_out_of_bounds", None, "TensorListSetItem"),
 ).keys()
 # Attributes that only inform readers.
-INFORMATION = frozenset([("VarHandleOp", "debug_name")])
+INFORMATION = _table(
+    ("debug_name", None, "VarHandleOp"),
+    ("grad_a", None, "MatMul"),
+    ("grad_b", None, "MatMul"),
+    ("grad_x", None, "BatchMatMul BatchMatMulV2"),
+    ("grad_y", None, "BatchMatMul BatchMatMulV2"),
+).keys()
 _SEGMENTS = "SparseSegmentMean SparseSegmentSqrtN SparseSegmentSum"
 _COUNTED_SEGMENTS = " ".join(f"{name}WithNumSegments" for name in _SEGMENTS.split())
 _SCATTER = "ScatterNdAdd ScatterNdSub ScatterNdUpdate"
@@ -43,10 +51,6 @@ UNKNOWN_HERE = _table(
     ("explicit_paddings", (), "DepthwiseConv2dNative DepthwiseConv2dNativeBackpropFilter MaxPool MaxPoolGrad"),
     ("explicit_paddings", (), "DepthwiseConv2dNativeBackpropInput"),
     ("exponential_avg_factor", 1.0, "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3"),
-    ("grad_a", False, "MatMul"),
-    ("grad_b", False, "MatMul"),
-    ("grad_x", False, "BatchMatMul BatchMatMulV2"),
-    ("grad_y", False, "BatchMatMul BatchMatMulV2"),
     ("index_type", int32, "TopKV2"),
     ("multiply_linear_by_lr", False, "ApplyFtrl ApplyFtrlV2 ResourceApplyFtrl ResourceApplyFtrlV2"),
     ("multiply_linear_by_lr", False, "ResourceSparseApplyFtrl ResourceSparseApplyFtrlV2 SparseApplyFtrl"),

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from millstream.core import device, errors, legacy_signatures, newer_attributes, opdef
-from millstream.core.dtypes import DType, from_numpy
+from millstream.core import device, file_operations, legacy_signatures, opdef
+from millstream.core.dtypes import from_numpy
 from millstream.core.graph import is_valid_name
-from millstream.core.graph_io import FIELDS, kind_of, plain_attr, plain_value
-from millstream.core.opdef import REQUIRED, AttrSpec, OpDef
+from millstream.core.node_attributes import AttributeReader, colocation
+from millstream.core.opdef import OpDef
 
 # So many outputs may be asked for by attributes alone (`Split`, `Unpack`), over all nodes of a file.
 _MAX_COUNTED_OUTPUTS = 1 << 20
@@ -73,8 +73,10 @@ class NodeReader:
         self, mapped: Mapping[str, Any], producer_op_list: Any, allow_python: bool, signatures: Mapping[str, Any]
     ) -> None:
         self._mapped = mapped
-        self._producer = {item.name: item for item in getattr(producer_op_list, "op", None) or ()}
-        self._allow_python = allow_python
+        self._attributes = AttributeReader(producer_op_list)
+        self._allowed = allow_python or file_operations.graphs_are_trusted()
+        self._devices: set[str] = {""}  # that have been found to be well written
+        self._known_edges: dict[str, Edge] = {}  # many nodes may wait for the same ones
         self._signatures = signatures
         self._counted = 0
 
@@ -87,10 +89,12 @@ class NodeReader:
         nodes = self._read_all(graph_def.node)
         _check_colocation(nodes)
         ordered = self._ordered(nodes)
+        if not self._mapped:
+            return ordered
         unused = set(self._mapped) - {canonical(edge.text) for node in ordered for edge in node.edges}
         if unused:
             raise ValueError(f"Attempted to map inputs that were not found in graph_def: [{', '.join(sorted(unused))}]")
-        return [self._without_mapped(node) for node in ordered] if self._mapped else ordered
+        return [self._without_mapped(node) for node in ordered]
 
     def _read_all(self, messages: Sequence[Any]) -> dict[str, Node]:
         """Nodes by name, in the order of the file."""
@@ -115,71 +119,40 @@ class NodeReader:
         name = message.name
         if not is_valid_name(name):
             raise ValueError(f"Node '{name}': Node name contains invalid characters")
-        if message.op in self._signatures:
-            message = _as_call(message, self._signatures[message.op])
-        definition = legacy_signatures.find(message.op) or opdef.find(message.op)
-        attrs, private = self._read_attrs(message, definition)
-        node = Node(name, definition, attrs, private, _colocation(message), message.device, self._edges(message))
-        device.parse(node.device)
-        self._check_harmless(node)
+        op_type = message.op
+        if op_type in self._signatures:
+            message = _as_call(message, self._signatures[op_type])
+            op_type = message.op
+        definition = legacy_signatures.find(op_type) or opdef.find(op_type)
+        attrs, private = self._attributes.read(message, definition)
+        place = message.device
+        if place not in self._devices:
+            device.parse(place)
+            self._devices.add(place)
+        node = Node(name, definition, attrs, private, colocation(message), place, self._edges(message))
+        if not self._allowed:
+            reason = file_operations.refusal(op_type, definition.runs_python, attrs)
+            if reason is not None:
+                raise file_operations.refuse(name, op_type, reason)
         _check_input_count(node)
-        if definition.name == "Const" and attrs["dtype"] is not from_numpy(attrs["value"].dtype):
+        if op_type == "Const" and attrs["dtype"] is not from_numpy(attrs["value"].dtype):
             raise ValueError(f"The value has dtype {attrs['value'].dtype}, not {attrs['dtype'].name}; {node}")
         return node
 
-    def _read_attrs(self, message: Any, definition: OpDef) -> tuple[dict[str, Any], dict[str, Any]]:
-        given: dict[str, Any] = {}
-        private: dict[str, Any] = {}
-        for key, value in message.attr.items():
-            spec = definition.attrs.get(key)
-            if spec is not None:
-                given[key] = _read_attr(message, spec, value)
-            elif key == "_class":
-                continue  # see _colocation
-            elif key.startswith("_"):
-                private[key] = _private_attr(value)
-            elif not (self._is_producers_default(message.op, key, value) or _is_newer_default(message.op, key, value)):
-                raise ValueError(
-                    f"NodeDef mentions attr '{key}' not in Op<name={definition.name}>; NodeDef: {{{{node "
-                    f"{message.name}}}}}. (Check whether your GraphDef-interpreting binary is up to date with your "
-                    "GraphDef-generating binary.)."
-                )
-        complete = {key: given.get(key, spec.default) for key, spec in definition.attrs.items()}
-        missing = [f"'{key}'" for key, value in complete.items() if value is REQUIRED]
-        if missing:
-            plural = "s" if len(missing) > 1 else ""
-            raise ValueError(
-                f"NodeDef missing attr{plural} {', '.join(missing)} from Op<name={definition.name}>; NodeDef: {{{{node "
-                f"{message.name}}}}}"
-            )
-        return complete, private
-
-    def _is_producers_default(self, op_type: str, key: str, value: Any) -> bool:
-        """Whether an attribute that is not known here has the value that the file's writer takes for granted."""
-        known = self._producer.get(op_type)
-        specs = () if known is None else known.attr
-        return any(
-            spec.name == key and spec.HasField("default_value") and spec.default_value == value for spec in specs
-        )
-
-    def _check_harmless(self, node: Node) -> None:
-        files = [value for value in node.attrs.values() if isinstance(value, str) and value.startswith("file://")]
-        if self._allow_python or not (node.definition.runs_python or files):
-            return
-        deed = f"writes to {files[0]}" if files else "runs Python code"
-        raise errors.PermissionDeniedError(
-            None, None, f"Node '{node.name}' (op: '{node.definition.name}') {deed}; pass allow_python=True to "
-            "import_graph_def to allow it in graphs that you trust."
-        )  # fmt: skip
-
     def _edges(self, message: Any) -> list[Edge]:
-        edges = [self._edge(text) for text in message.input]
-        for edge, text in zip(edges, message.input, strict=True):
+        found: list[Edge] = []
+        controls = False
+        known = self._known_edges
+        for text in message.input:
+            edge = known.get(text) or self._edge(text)
             if edge is None:
                 raise ValueError(f"Node '{message.name}': Unknown input node '{text}'")
-        found = [edge for edge in edges if edge is not None]
-        if any(earlier.is_control and not edge.is_control for earlier, edge in zip(found, found[1:], strict=False)):
-            raise ValueError(f"Node '{message.name}': Control dependencies must come after regular dependencies")
+            known[text] = edge
+            if edge.output < 0:
+                controls = True
+            elif controls:
+                raise ValueError(f"Node '{message.name}': Control dependencies must come after regular dependencies")
+            found.append(edge)
         return found
 
     def _edge(self, text: str) -> Edge | None:
@@ -188,34 +161,47 @@ class NodeReader:
     def _ordered(self, nodes: dict[str, Node], given: Container[str] = ()) -> list[Node]:
         """The nodes so that each comes after what it uses, otherwise in the file's order; `given` is there before."""
         position = {name: index for index, name in enumerate(nodes)}
-        waiting: dict[str, int] = {}
-        followers: dict[str, list[str]] = {}
-        for node in nodes.values():
-            before = {edge.maker for edge in node.edges if canonical(edge.text) not in self._mapped}
-            before = {maker for maker in before if maker not in given}
-            for edge in node.edges:
-                if edge.maker in before and edge.maker not in nodes:
-                    raise ValueError(f"Node '{node.name}': Unknown input node '{edge.text}'")
-            if node.type in MERGES:  # what a loop's turn hands to the next one
-                before = {maker for maker in before if nodes[maker].type not in NEXT_ITERATIONS}
-            waiting[node.name] = len(before)
+        waiting: list[int] = []
+        followers: dict[str, list[int]] = {}
+        ready: list[int] = []
+        in_order = True  # as files usually are
+        for index, node in enumerate(nodes.values()):
+            before = self._before(node, nodes, given)
+            waiting.append(len(before))
+            if not before:
+                ready.append(index)
             for maker in before:
-                followers.setdefault(maker, []).append(node.name)
-        ready = [position[name] for name, count in waiting.items() if count == 0]
-        heapq.heapify(ready)
-        names = list(nodes)
+                in_order = in_order and position[maker] < index
+                followers.setdefault(maker, []).append(index)
+        listed = list(nodes.values())
+        if in_order:
+            return listed
         ordered = []
         while ready:
-            name = names[heapq.heappop(ready)]
-            ordered.append(nodes[name])
-            for follower in followers.get(name, ()):
+            node = listed[heapq.heappop(ready)]
+            ordered.append(node)
+            for follower in followers.get(node.name, ()):
                 waiting[follower] -= 1
                 if waiting[follower] == 0:
-                    heapq.heappush(ready, position[follower])
+                    heapq.heappush(ready, follower)
         if len(ordered) != len(nodes):
-            stuck = [name for name, count in waiting.items() if count > 0]
+            stuck = [node.name for node, count in zip(listed, waiting, strict=True) if count > 0]
             raise ValueError(f"{len(stuck)} nodes in a cycle: {', '.join(stuck[:5])}")
         return ordered
+
+    def _before(self, node: Node, nodes: Mapping[str, Node], given: Container[str]) -> set[str]:
+        """What must be there before a node is added."""
+        before = set()
+        for edge in node.edges:
+            maker = edge.maker
+            if maker in given or (self._mapped and canonical(edge.text) in self._mapped):
+                continue
+            if maker not in nodes:
+                raise ValueError(f"Node '{node.name}': Unknown input node '{edge.text}'")
+            before.add(maker)
+        if before and node.definition.name in MERGES:  # what a loop's turn hands to the next one
+            before = {maker for maker in before if nodes[maker].type not in NEXT_ITERATIONS}
+        return before
 
 
 def _as_call(message: Any, signature: Any) -> Any:
@@ -253,7 +239,7 @@ def canonical(text: str) -> str:
 
 def _check_input_count(node: Node) -> None:
     """Refuses a node that has more or fewer inputs than its signature and attributes say."""
-    given = sum(not edge.is_control for edge in node.edges)
+    given = sum(edge.output >= 0 for edge in node.edges)
     wanted = 0
     for spec in node.definition.inputs:
         if spec.number_attr is not None:
@@ -281,86 +267,8 @@ def input_dtypes(node: Node) -> list[tuple[Any, bool]]:
 
 def _counted_outputs(node: Node) -> int:
     """The outputs whose number no input of the file stands behind."""
+    if not any(spec.number_attr for spec in node.definition.outputs):
+        return 0
     inputs = {spec.number_attr for spec in node.definition.inputs}
     counts = {spec.number_attr for spec in node.definition.outputs} - inputs - {None}
     return sum(node.attrs[name] for name in counts if name is not None)
-
-
-# --- Reading attributes --------------------------------------------------------------------------------------------
-
-
-def _read_attr(node: Any, spec: AttrSpec, message: Any) -> Any:
-    """An attribute of a node from a file, of the kind and within the limits that the signature sets.
-
-    Raises:
-      ValueError: it is not.
-    """
-    found = kind_of(message)
-    where = f"; NodeDef: {{{{node {node.name}}}}} (op: '{node.op}')"
-    for_attr = f" for attr '{spec.name}'{where}"
-    if found is None:
-        raise ValueError(f"AttrValue missing value with expected type '{spec.kind}'{for_attr}")
-    if found != spec.kind and not (found == "list()" and spec.kind.startswith("list(")):
-        raise ValueError(f"AttrValue had value with type '{found}' when '{spec.kind}' expected{for_attr}")
-    try:
-        if spec.kind.startswith("list("):
-            field = FIELDS[spec.kind[5:-1]]
-            value: Any = tuple(plain_value(field, item) for item in getattr(message.list, field))
-        else:
-            value = plain_value(FIELDS[spec.kind], getattr(message, FIELDS[spec.kind]))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{error}{for_attr}") from None
-    _check_limits(spec, value, where)
-    return value
-
-
-def _is_newer_default(op_type: str, key: str, message: Any) -> bool:
-    """Whether an attribute that a later release gave an operation asks for nothing new."""
-    if (op_type, key) in newer_attributes.INFORMATION:
-        return True
-    default = newer_attributes.UNKNOWN_HERE.get((op_type, key))
-    return default is not None and kind_of(message) is not None and plain_attr(message) == default
-
-
-def _check_limits(spec: AttrSpec, value: Any, where: str) -> None:
-    is_list = spec.kind.startswith("list(")
-    for item in value if is_list else (value,):
-        if isinstance(item, DType) and item.is_ref:
-            raise ValueError(
-                f"AttrValue must not have reference type value of {item.short_name} for attr '{spec.name}'{where}"
-            )
-    if spec.minimum is not None and (len(value) if is_list else value) < spec.minimum:
-        what, size = ("Length", len(value)) if is_list else ("Value", value)
-        raise ValueError(f"{what} for attr '{spec.name}' of {size} must be at least minimum {spec.minimum}{where}")
-    if spec.allowed is None:
-        return
-    for item in value if is_list else (value,):
-        if item not in spec.allowed:
-            listed = ", ".join(map(_show, spec.allowed))
-            raise ValueError(
-                f"Value for attr '{spec.name}' of {_show(item)} is not in the list of allowed values: {listed}{where}"
-            )
-
-
-def _show(value: Any) -> str:
-    return value.short_name if isinstance(value, DType) else f'"{value}"'
-
-
-def _private_attr(message: Any) -> Any:
-    """An attribute that no signature declares: bytes, or a copy of the message."""
-    if message.WhichOneof("value") == "s":
-        return message.s
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy
-
-
-def _colocation(node: Any) -> tuple[str, ...]:
-    """The names, as `loc:@op`, of what a node is placed beside."""
-    if "_class" not in node.attr:
-        return ()
-    value = node.attr["_class"]
-    if kind_of(value) not in ("list()", "list(string)"):
-        raise ValueError(f"AttrValue had value with type '{kind_of(value)}' when 'list(string)' expected for attr "
-                         f"'_class'; NodeDef: {{{{node {node.name}}}}} (op: '{node.op}')")  # fmt: skip
-    return tuple(item.decode("utf-8", "surrogateescape") for item in value.list.s)

@@ -34,6 +34,7 @@ class Operation:
         inputs: tuple[Tensor, ...],
         attrs: dict[str, Any],
         control_inputs: Sequence[Operation] = (),
+        frames: traceback.Positions | None = None,
     ) -> None:
         self.graph = graph
         self.definition = definition
@@ -43,7 +44,7 @@ class Operation:
         self._control_inputs = control_inputs
         self.attrs = attrs
         self.device = ""
-        self._frames = traceback.capture()
+        self._frames = traceback.capture() if frames is None else frames
         self._id = 0
         self._colocation: tuple[str, ...] = ()
         self._original_op: Operation | None = None
@@ -73,6 +74,11 @@ class Operation:
     def defined_at(self) -> str:
         """`train.py:46, in build_model`: the user's line that made this operation."""
         return traceback.describe(self._frames)
+
+    @property
+    def from_file(self) -> bool:
+        """Whether it came with a graph from a file that is not trusted (`core/file_operations.py`)."""
+        return type(self._frames) is traceback.ImportPositions
 
     @property
     def node_def(self) -> Any:

@@ -32,6 +32,11 @@ def constant_value(tensor: Tensor) -> np.ndarray[Any, Any] | None:
     return _evaluate(tensor, partial=False)
 
 
+def computed(tensor: Tensor, inputs: list[Any]) -> np.ndarray[Any, Any] | None:
+    """What the operation of a `foldable` definition gives for such inputs; None where it fails."""
+    return _run_kernel(tensor.op, tensor, inputs)
+
+
 def small_constant_value(tensor: Tensor) -> np.ndarray[Any, Any] | None:
     """Like `constant_value`, but None for what is too large to be a shape, axes or the like."""
     return _evaluate(tensor, partial=False) if _is_small(tensor) else None

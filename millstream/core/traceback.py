@@ -15,6 +15,13 @@ from typing import Any
 
 Positions = tuple[CodeType | int, ...]  # code, offset, code, offset, …: innermost frame first
 
+
+class ImportPositions(tuple[Any, ...]):
+    """Where the program imported a graph from a file that is not trusted: what its operations have as positions."""
+
+    __slots__ = ()
+
+
 # Generated code: for each file the user's (file, line, function, source text) by line. What has none is left out.
 ORIGINS: dict[str, dict[int, tuple[str, int, str, str]]] = {}
 # Directories of libraries whose frames are none of the user's program: those through which users' code is called.

@@ -16,6 +16,7 @@ from millstream.ops.functional_ops import is_true
 from millstream.runtime import backend, devices
 from millstream.runtime.compiler import CompiledStage, to_numpy
 from millstream.runtime.eager import COMPILED_AT_ONCE, SMALL, TIMES_BEFORE_COMPILING
+from millstream.runtime.file_names import check_file_names, users_of_files
 from millstream.runtime.interpreter import Call, Interpreter, most_elements
 from millstream.runtime.lowering import Lowered
 from millstream.runtime.plan import Stage, make_plan
@@ -94,6 +95,7 @@ class BodyRunner:
         fed = [tensor for tensor, handle in zip(function.inputs, function.handles, strict=True) if handle is None]
         placer = devices.Placer(soft=True, log_placement=False)
         plan = make_plan(function.graph, function.outputs, function.targets, fed, placer)
+        check_file_names(users_of_files(plan.steps), (), denied=frozenset(function.inputs))
         self._inputs = function.inputs
         self._outputs = function.outputs
         self._state = state

@@ -13,6 +13,7 @@ from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import VariableHandle
 from millstream.runtime import devices, host
 from millstream.runtime.eager import STATE
+from millstream.runtime.file_names import check_file_names, users_of_files
 from millstream.runtime.lowering import Lowered, lowered
 from millstream.runtime.plan import make_plan
 from millstream.runtime.state import Overlay, State
@@ -36,6 +37,18 @@ class FunctionRunner:
         self._outputs = function.outputs
         self._state = state
         self._steps = [host.ready(step, state) for step in plan.steps]
+        self._users_of_files = users_of_files(plan.steps)
+
+    def check_file_names(self, inputs: Sequence[Tensor]) -> None:
+        """Refuses inputs that came from a file as names of the files that the function uses.
+
+        Raises:
+          PermissionDeniedError: it would use a file whose name does not come from the program.
+        """
+        if self._users_of_files:
+            pairs = list(zip(self._inputs, inputs, strict=True))
+            denied = frozenset(inner for inner, outer in pairs if getattr(outer, "from_file", False))
+            check_file_names(self._users_of_files, frozenset(self._inputs) - denied, denied)
 
     def run(self, values: Sequence[Any], overlay: Overlay) -> list[Any]:
         """Runs the plan; the caller holds the state's lock and commits what it assigns."""
@@ -58,6 +71,7 @@ def run(function: GraphFunction, inputs: Sequence[Tensor]) -> list[EagerTensor]:
         runner = function.runners[handles] = FunctionRunner(lowered(function, handles), STATE)
         for handle in filter(None, handles):
             _users.setdefault(handle, []).append(weakref.ref(function))
+    runner.check_file_names(inputs)
     with STATE.lock:
         overlay = Overlay(STATE.values)
         results = runner.run(values, overlay)

@@ -15,6 +15,7 @@ from millstream.core.opdef import DEAD
 from millstream.core.tensor import Tensor
 from millstream.runtime import devices, feeds, host
 from millstream.runtime.fetches import FetchMap, cache_key, expand_feeds
+from millstream.runtime.file_names import check_file_names, users_of_files
 from millstream.runtime.interpreter import renewed
 from millstream.runtime.lowering import flattened
 from millstream.runtime.plan import Plan, make_plan
@@ -86,6 +87,9 @@ class _Runner:
 
     @staticmethod
     def _value(tensor: Tensor, values: dict[Tensor, Any]) -> Any:
+        if tensor not in values:
+            message = f"Cannot fetch {tensor.name}: it is a handle, not a value. Of a variable fetch what reads it."
+            raise errors.InvalidArgumentError(None, tensor.op, message)
         value = values[tensor]
         if value is DEAD:
             raise errors.InvalidArgumentError(
@@ -230,6 +234,7 @@ class BaseSession:
                 part = flattened(self._graph, fetch_map.tensors, fetch_map.targets, fed)
                 plan = make_plan(part.graph, part.fetches, part.targets, part.fed, self._placer)
                 _check_fed(plan)
+                check_file_names(users_of_files(plan.steps), frozenset(part.fed))
                 found = self._compiled[key] = _Runner(plan, part.fed, self._state)
         return found
 

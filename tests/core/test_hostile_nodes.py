@@ -6,13 +6,17 @@ Reading them works, or fails with a clear error.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import pkgutil
 import random
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 
 import millstream.ops
 import millstream.v1 as tf
@@ -143,3 +147,145 @@ def test_nodes_of_every_operation(registry):
                     graph.as_graph_def()
     assert problems == []
     assert read > len(registry)  # a good part of the nodes is possible
+
+
+# --- Whole files -----------------------------------------------------------------------------------------------------
+
+
+def imported_quickly(message, seconds=5.0, megabytes=200):
+    """What an import raises; it must not take long nor much memory."""
+    tracemalloc.start()
+    start = time.process_time()
+    try:
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(message, name="")
+            error = None
+            graph.get_operations()
+    except CLEAR as found:
+        error = found
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert time.process_time() - start < seconds
+    assert peak < megabytes * 1e6
+    return error
+
+
+@pytest.mark.parametrize("shape", [[2**31], [2**62, 2**62], [1 << 20, 1 << 20], [0, 2**62], [-5]])
+def test_small_messages_of_giant_constants(shape):
+    message = tf.GraphDef()
+    node = message.node.add(name="c", op="Const")
+    node.attr["dtype"].type = 1
+    tensor = node.attr["value"].tensor
+    tensor.dtype = 1
+    for size in shape:
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.float_val.append(1.0)
+    assert isinstance(imported_quickly(message), ValueError)
+
+
+def test_a_repeated_value_takes_no_memory():
+    """A constant of 400 MB that is one number stays one until somebody needs it."""
+    message = tf.GraphDef()
+    node = message.node.add(name="c", op="Const")
+    node.attr["dtype"].type = 1
+    tensor = node.attr["value"].tensor
+    tensor.dtype = 1
+    tensor.tensor_shape.dim.add(size=100_000_000)
+    tensor.float_val.append(1.0)
+    assert imported_quickly(message, megabytes=2) is None
+    tensor.float_val.append(2.0)  # two values would have to be laid out
+    assert isinstance(imported_quickly(message, megabytes=2), ValueError)
+
+
+def test_a_long_chain_and_a_wide_graph():
+    message = tf.GraphDef()
+    message.node.add(name="n0", op="NoOp")
+    for index in range(1, 3000):
+        message.node.add(name=f"n{index}", op="NoOp", input=[f"^n{index - 1}"])
+    message.node.add(name="all", op="NoOp", input=[f"^n{index}" for index in range(3000)])
+    assert imported_quickly(message) is None
+    message.node[0].input.append("^all")
+    assert "nodes in a cycle" in str(imported_quickly(message))
+
+
+def test_a_node_with_as_many_edges_as_a_file_holds():
+    message = tf.GraphDef()
+    message.node.add(name="a", op="NoOp")
+    message.node.add(name="b", op="NoOp", input=["^a"] * 200_000)
+    assert imported_quickly(message) is None
+
+
+def calling(names, op_type="PartitionedCall"):
+    """Functions without arguments, each of which calls others."""
+    message = tf.GraphDef()
+    for name, called in names.items():
+        function = message.library.function.add()
+        function.signature.name = name
+        for index, other in enumerate(called):
+            node = function.node_def.add(name=f"call_{index}", op=op_type)
+            node.attr["f"].func.name = other
+            node.attr["Tin"].list.SetInParent()
+            node.attr["Tout"].list.SetInParent()
+            function.control_ret[f"call_{index}"] = f"call_{index}"
+            function.signature.control_output.append(f"call_{index}")
+    node = message.node.add(name="start", op="StatefulPartitionedCall")
+    node.attr["f"].func.name = next(iter(names))
+    node.attr["Tin"].list.SetInParent()
+    node.attr["Tout"].list.SetInParent()
+    return message
+
+
+def test_functions_that_call_each_other_twice():
+    """Forty functions, each of which calls the next one twice, would be a billion calls."""
+    names = {f"f{index}": [f"f{index + 1}"] * 2 for index in range(40)} | {"f40": []}
+    message = calling(names, "StatefulPartitionedCall")
+    assert "operations with the functions that it calls" in str(imported_quickly(message))
+
+
+@pytest.mark.parametrize("names", [{"f": ["f"]}, {"f": ["g"], "g": ["h"], "h": ["f"]}])
+def test_functions_that_call_themselves(names):
+    assert "calls itself" in str(imported_quickly(calling(names)))
+
+
+def test_functions_that_are_nested_deep():
+    names = {f"f{index}": [f"f{index + 1}"] for index in range(2000)} | {"f2000": []}
+    assert "functions are nested more than" in str(imported_quickly(calling(names)))
+
+
+def test_long_names():
+    """Names of a million characters are no trouble."""
+    message = tf.GraphDef()
+    message.node.add(name="a" * 1_000_000, op="NoOp")
+    message.node.add(name="b", op="NoOp", input=["^" + "a" * 1_000_000])
+    assert imported_quickly(message) is None
+    message.node.add(name="c", op="NoOp", input=["^" + "x" * 1_000_000])
+    assert isinstance(imported_quickly(message), ValueError)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damaged_files(seed):
+    """A graph with a loop, a branch and functions, with some bytes changed."""
+    damage = random.Random(seed)
+    content = bytearray(_example())
+    for _ in range(damage.randrange(1, 6)):
+        content[damage.randrange(len(content))] = damage.randrange(256)
+    if damage.random() < 0.3:
+        content = content[: damage.randrange(len(content))]
+    message = tf.GraphDef()
+    try:
+        message.ParseFromString(bytes(content))
+    except DecodeError:
+        return
+    imported_quickly(message)
+
+
+@functools.cache
+def _example():
+    with tf.Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 2], name="x")
+        w = tf.get_variable("w", [2, 2])
+        y = tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.tanh(tf.matmul(v, w))), [0, x])[1]
+        tf.cond(tf.reduce_sum(y) > 0, lambda: y * 2, lambda: y + 1)
+        tf.train.Saver()
+        return graph.as_graph_def().SerializeToString(deterministic=True)

@@ -9,6 +9,7 @@ import pytest
 from google.protobuf import text_format
 
 import millstream.v1 as tf
+from millstream.io import proto
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,94 @@ def test_files(tmp_path: Path) -> None:
         assert read == message
 
 
-def test_what_is_not_there_yet() -> None:
-    with pytest.raises(NotImplementedError, match="does not take export_scope, unbound_inputs_col_name yet"):
-        tf.train.export_meta_graph(export_scope="s", unbound_inputs_col_name="u")
+def test_an_empty_list_of_collections() -> None:
+    tf.add_to_collection("texts", "x")
+    assert not tf.train.export_meta_graph(collection_list=[]).collection_def
+
+
+def test_graph_def_and_graph() -> None:
+    """The operations are those of one argument, the collections those of the other."""
+    tf.constant(1.0, name="here")
+    tf.add_to_collection("texts", "x")
+    graph_def = tf.GraphDef()
+    graph_def.node.add(name="there", op="NoOp")
+    message = tf.train.export_meta_graph(graph_def=graph_def)
+    assert [node.name for node in message.graph_def.node] == ["there"]
+    assert collections(message) == {"texts": ("bytes_list", [b"x"])}
+    assert [op.name for op in message.meta_info_def.stripped_op_list.op] == ["NoOp"]
+    assert not tf.train.export_meta_graph(graph_def=graph_def, graph=tf.Graph()).collection_def
+
+
+def part() -> Any:
+    """A graph whose scope `hidden` takes `x` from outside, as data and as what to wait for."""
+    x = tf.placeholder(tf.float32, [None, 2], name="x")
+    with tf.name_scope("hidden"):
+        w = tf.Variable([[1.0], [2.0]], name="w")
+        y = tf.matmul(x, w, name="y")
+        with tf.control_dependencies([x.op]):
+            tf.identity(y, name="z")
+    tf.Variable(3.0, name="outer")
+    tf.add_to_collection("ys", y)
+    tf.add_to_collection("ys", x)
+    return x
+
+
+def test_export_scope() -> None:
+    part()
+    tf.add_to_collection("savers", tf.train.Saver())
+    message = tf.train.export_meta_graph(export_scope="hidden")
+    nodes = {node.name: list(node.input) for node in message.graph_def.node}
+    assert nodes == {
+        "w/initial_value": [],
+        "w": [],
+        "w/Assign": ["w", "w/initial_value"],
+        "w/read": ["w"],
+        "y": ["$unbound_inputs_x", "w/read"],
+        "z": ["y", "^$unbound_inputs_x"],
+    }
+    assert [n.attr["_class"].list.s for n in message.graph_def.node if n.name == "w/read"] == [[b"loc:@w"]]
+    found = collections(message)
+    assert found["unbound_inputs"] == ("bytes_list", [b"$unbound_inputs_x"])
+    assert found["ys"] == ("node_list", ["y:0"]) and "savers" not in found
+    (variable,) = found["variables"][1]
+    assert variable == found["trainable_variables"][1][0]
+    assert proto.VariableDef.FromString(variable).initializer_name == "w/Assign"
+    assert tf.get_collection("unbound_inputs") == ["$unbound_inputs_x"]
+
+
+def test_a_scope_leaves_nothing_behind_in_the_next_export() -> None:
+    x = tf.placeholder(tf.float32, [], name="x")
+    tf.add_to_collection("inputs", x)
+    with tf.name_scope("part"):
+        tf.identity(x, name="y")
+    assert set(tf.train.export_meta_graph(export_scope="part").collection_def) == {"unbound_inputs"}
+    whole = tf.train.export_meta_graph()
+    assert set(whole.collection_def) == {"inputs"}
+    with tf.Graph().as_default():
+        tf.train.import_meta_graph(whole)
+
+
+def test_clear_extraneous_savers() -> None:
+    part()
+    first, second = tf.train.Saver(), tf.train.Saver()
+    tf.add_to_collection("savers", second)
+    message = first.export_meta_graph(clear_extraneous_savers=True)
+    scopes = {node.name.partition("/")[0] for node in message.graph_def.node}
+    assert "save" in scopes and "save_1" not in scopes
+    assert "savers" not in collections(message)
+    message = tf.train.export_meta_graph(clear_extraneous_savers=True)
+    assert not any(node.name.startswith("save") for node in message.graph_def.node)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"graph_def": 3}, "graph_def must be of type GraphDef, not <class 'int'>"),
+        ({"meta_info_def": 3}, "meta_info_def must be of type MetaInfoDef, not <class 'int'>"),
+        ({"saver_def": 3}, "saver_def must be of type SaverDef, not <class 'int'>"),
+        ({"bogus": 3}, "got an unexpected keyword argument 'bogus'"),
+    ],
+)
+def test_wrong_arguments(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        tf.train.export_meta_graph(**keywords)
