@@ -37,17 +37,20 @@ def as_pixels(image: Array, bad_color: Array) -> Array:
     return pixels
 
 
-def encode_png(pixels: Array) -> bytes:
+def encode_png(pixels: Array, compression: int = -1) -> bytes:
     """A PNG file (ISO/IEC 15948), without filtering.
 
     Args:
-      pixels: uint8 [height, width, channels], with 1 to 4 channels.
+      pixels: uint8 or uint16 [height, width, channels], with 1 to 4 channels.
+      compression: the level, as `zlib` has it.
     """
     height, width, channels = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, _PNG_COLOUR_TYPES[channels], 0, 0, 0)
-    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each row begins with its filter type, 0
-    rows[:, 1:] = pixels.reshape(height, -1)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    size = pixels.itemsize
+    header = struct.pack(">IIBBBBB", width, height, 8 * size, _PNG_COLOUR_TYPES[channels], 0, 0, 0)
+    rows = np.zeros((height, 1 + width * channels * size), np.uint8)  # each row begins with its filter type, 0
+    big_endian = np.ascontiguousarray(pixels.reshape(height, width * channels), f">u{size}")
+    rows[:, 1:] = big_endian.view(np.uint8)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), compression)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, data) for kind, data in chunks)
 
 

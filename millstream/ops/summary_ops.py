@@ -16,15 +16,15 @@ from millstream.io import proto, tensor_proto
 from millstream.ops import media_encoding
 
 _REASON = "a message is text"
-_HISTOGRAM_TYPES = " ".join(dtype.short_name for dtype in REAL_NUMERIC) + " = float"
+HISTOGRAM_TYPES = " ".join(dtype.short_name for dtype in REAL_NUMERIC) + " = float"
 _HOST: dict[str, Any] = {"shape": scalar, "host": True}
 
 
-def _text(tag: Any) -> str:
+def as_text(tag: Any) -> str:
     """The tag that a scalar string tensor holds."""
-    if np.ndim(tag):
+    if getattr(tag, "ndim", 0):
         raise ValueError("tags must be scalar")
-    item = np.asarray(tag, object)[()]
+    item = tag[()] if isinstance(tag, np.ndarray) else tag
     return item.decode() if isinstance(item, bytes) else str(item)
 
 
@@ -37,7 +37,7 @@ def scalar_summary_op(xp, tags, values):
         raise ValueError(f"tags and values not the same shape: {list(tags.shape)} != {list(values.shape)}")
     summary = proto.Summary()
     for tag, value in zip(tags.reshape(-1), values.reshape(-1), strict=True):
-        summary.value.add(tag=_text(tag), simple_value=float(value))
+        summary.value.add(tag=as_text(tag), simple_value=float(value))
     return summary.SerializeToString()
 
 
@@ -77,15 +77,24 @@ def histogram_proto(values: np.ndarray[Any, Any]) -> Any:
     return message
 
 
-@op("HistogramSummary(tag: string, values: T) -> summary: string", T=_HISTOGRAM_TYPES, **_HOST)
-def histogram_summary_op(xp, tag, values, *, node):
+def histogram_summary(tag: str, values: np.ndarray[Any, Any], name: str) -> bytes:
+    """A serialised summary of the distribution of some numbers; `name` is the operation's.
+
+    Raises:
+      ValueError: not all of them are finite.
+    """
     finite = np.isfinite(values.astype(np.float64))
     if not finite.all():
         kind = "Nan" if np.isnan(values.astype(np.float64)).any() else "Infinity"
-        raise ValueError(f"{kind} in summary histogram for: {node.name}")
+        raise ValueError(f"{kind} in summary histogram for: {name}")
     summary = proto.Summary()
-    summary.value.add(tag=_text(tag), histo=histogram_proto(values))
+    summary.value.add(tag=tag, histo=histogram_proto(values))
     return summary.SerializeToString()
+
+
+@op("HistogramSummary(tag: string, values: T) -> summary: string", T=HISTOGRAM_TYPES, **_HOST)
+def histogram_summary_op(xp, tag, values, *, node):
+    return histogram_summary(as_text(tag), values, node.name)
 
 
 # --- Images and audio ---------------------------------------------------------------------------------------
@@ -95,33 +104,47 @@ def _numbered(tag: str, kind: str, index: int, most: int) -> str:
     return f"{tag}/{kind}/{index}" if most > 1 else f"{tag}/{kind}"
 
 
-@op(
-    "ImageSummary(tag: string, tensor: T, *, max_images: int>=1 = 3, bad_color: tensor) -> summary: string",
-    T="uint8 float half double = float", **_HOST,
-)  # fmt: skip
-def image_summary_op(xp, tag, tensor, *, max_images, bad_color):
+def image_summary(tag: str, tensor: np.ndarray[Any, Any], most: int, bad_color: np.ndarray[Any, Any]) -> bytes:
+    """A serialised summary of the first images of a batch.
+
+    Raises:
+      ValueError: `tensor` is no batch of images with 1, 3 or 4 channels.
+    """
     if tensor.ndim != 4 or tensor.shape[3] not in (1, 3, 4):
         raise ValueError(
             f"Tensor must be 4-D with last dim 1, 3, or 4, not [{','.join(map(str, tensor.shape))}]"
         )
     summary = proto.Summary()
     height, width, channels = tensor.shape[1:]
-    for index, image in enumerate(tensor[:max_images]):
+    for index, image in enumerate(tensor[:most]):
         pixels = media_encoding.as_pixels(image, bad_color)
-        value = summary.value.add(tag=_numbered(_text(tag), "image", index, max_images))
+        value = summary.value.add(tag=_numbered(tag, "image", index, most))
         value.image.height, value.image.width, value.image.colorspace = height, width, channels
         value.image.encoded_image_string = media_encoding.encode_png(pixels)
     return summary.SerializeToString()
 
 
-def _audio_summary(tag: Any, tensor: Any, sample_rate: float, most: int) -> bytes:
+@op(
+    "ImageSummary(tag: string, tensor: T, *, max_images: int>=1 = 3, bad_color: tensor) -> summary: string",
+    T="uint8 float half double = float", **_HOST,
+)  # fmt: skip
+def image_summary_op(xp, tag, tensor, *, max_images, bad_color):
+    return image_summary(as_text(tag), tensor, max_images, bad_color)
+
+
+def audio_summary(tag: str, tensor: np.ndarray[Any, Any], sample_rate: float, most: int) -> bytes:
+    """A serialised summary of the first clips of a batch.
+
+    Raises:
+      ValueError: `tensor` is no batch of clips, or the sample rate is not positive.
+    """
     if tensor.ndim not in (2, 3):
         raise ValueError(f"Tensor must be 3-D or 2-D, got: [{','.join(map(str, tensor.shape))}]")
     if sample_rate <= 0:
         raise ValueError("sample_rate must be positive")
     summary = proto.Summary()
     for index, clip in enumerate(tensor.reshape(*tensor.shape[:2], -1)[:most]):
-        audio = summary.value.add(tag=_numbered(_text(tag), "audio", index, most)).audio
+        audio = summary.value.add(tag=_numbered(tag, "audio", index, most)).audio
         audio.sample_rate = sample_rate
         audio.length_frames, audio.num_channels = clip.shape
         audio.encoded_audio_string = media_encoding.encode_wav(clip, sample_rate)
@@ -135,7 +158,7 @@ def _audio_summary(tag: Any, tensor: Any, sample_rate: float, most: int) -> byte
     **_HOST,
 )
 def audio_summary_op(xp, tag, tensor, sample_rate, *, max_outputs):
-    return _audio_summary(tag, tensor, float(sample_rate), max_outputs)
+    return audio_summary(as_text(tag), tensor, float(sample_rate), max_outputs)
 
 
 @op(
@@ -145,7 +168,7 @@ def audio_summary_op(xp, tag, tensor, sample_rate, *, max_outputs):
 )
 def old_audio_summary_op(xp, tag, tensor, *, sample_rate, max_outputs):
     """An older form of `AudioSummaryV2`, found in saved graphs."""
-    return _audio_summary(tag, tensor, sample_rate, max_outputs)
+    return audio_summary(as_text(tag), tensor, sample_rate, max_outputs)
 
 
 # --- Tensors ------------------------------------------------------------------------------------------------
@@ -157,7 +180,7 @@ def old_audio_summary_op(xp, tag, tensor, *, sample_rate, max_outputs):
 )  # fmt: skip
 def tensor_summary_op(xp, tag, tensor, serialized_summary_metadata):
     summary = proto.Summary()
-    value = summary.value.add(tag=_text(tag), tensor=tensor_proto.to_proto(np.asarray(tensor)))
+    value = summary.value.add(tag=as_text(tag), tensor=tensor_proto.to_proto(np.asarray(tensor)))
     value.metadata.ParseFromString(np.asarray(serialized_summary_metadata, object)[()])
     return summary.SerializeToString()
 
@@ -176,9 +199,14 @@ def old_tensor_summary_op(xp, tensor, *, node):
 
 @op("MergeSummary(inputs: N*string) -> summary: string", **_HOST)
 def merge_summary_op(xp, inputs):
+    from google.protobuf.message import DecodeError
+
     merged = proto.Summary()
     for serialized in (item for array in inputs for item in np.asarray(array, object).reshape(-1)):
-        merged.MergeFromString(serialized)
+        try:
+            merged.MergeFromString(serialized)
+        except DecodeError:
+            raise ValueError("Could not parse one of the summary inputs") from None
     tags: set[str] = set()
     for value in merged.value:
         if value.tag in tags:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from millstream.core import dtypes
+from millstream.core import context, dtypes
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export
 from millstream.core.graph_keys import GraphKeys
@@ -18,7 +18,7 @@ from millstream.core.tensor import Tensor
 from millstream.ops import summary_ops
 
 _NOT_IN_TAGS = re.compile(r"[^-/\w\.]")
-_BAD_PIXEL = np.array([255, 0, 0, 255], np.uint8)  # red, opaque: stands for pixels that are not finite
+BAD_PIXEL = np.array([255, 0, 0, 255], np.uint8)  # red, opaque: stands for pixels that are not finite
 
 
 def _clean_tag(name: str | None) -> str | None:
@@ -32,7 +32,7 @@ def _clean_tag(name: str | None) -> str | None:
 
 
 @contextmanager
-def _summary_scope(
+def summary_scope(
     name: str | None, family: str | None, values: Sequence[Any], default_name: str | None = None
 ) -> Iterator[tuple[str, str]]:
     """Enters the scope of a summary; gives its tag, and the scope as the operation's name."""
@@ -42,7 +42,10 @@ def _summary_scope(
         yield (tag if family is None else f"{family}/{tag}"), scope
 
 
-def _collected(summary: Tensor, collections: Sequence[str] | None, default: Sequence[str]) -> Tensor:
+def collected(summary: Tensor, collections: Sequence[str] | None, default: Sequence[str]) -> Tensor:
+    """Puts a summary into collections of the graph; in eager execution there is none."""
+    if context.executing_eagerly():
+        return summary
     for key in default if collections is None else collections:
         add_to_collection(key, summary)
     return summary
@@ -61,9 +64,9 @@ def scalar(name: str, tensor: Any, collections: Sequence[str] | None = None, fam
     Returns:
       a string scalar: a serialised Summary.
     """
-    with _summary_scope(name, family, [tensor]) as (tag, scope):
+    with summary_scope(name, family, [tensor]) as (tag, scope):
         summary = summary_ops.scalar_summary_op(tag, tensor, name=scope)
-        return _collected(summary, collections, [GraphKeys.SUMMARIES])
+        return collected(summary, collections, [GraphKeys.SUMMARIES])
 
 
 @export(v1=["summary.histogram"])
@@ -84,9 +87,9 @@ def histogram(
     Raises:
       InvalidArgumentError: when it runs and a value is not finite.
     """
-    with _summary_scope(name, family, [values], "HistogramSummary") as (tag, scope):
+    with summary_scope(name, family, [values], "HistogramSummary") as (tag, scope):
         summary = summary_ops.histogram_summary_op(tag, values, name=scope)
-        return _collected(summary, collections, [GraphKeys.SUMMARIES])
+        return collected(summary, collections, [GraphKeys.SUMMARIES])
 
 
 @export(v1=["summary.image"])
@@ -109,10 +112,10 @@ def image(
     Returns:
       a string scalar: a serialised Summary.
     """
-    with _summary_scope(name, family, [tensor]) as (tag, scope):
-        options = {"max_images": max_outputs, "bad_color": _BAD_PIXEL}
+    with summary_scope(name, family, [tensor]) as (tag, scope):
+        options = {"max_images": max_outputs, "bad_color": BAD_PIXEL}
         summary = summary_ops.image_summary_op(tag, tensor, name=scope, **options)
-        return _collected(summary, collections, [GraphKeys.SUMMARIES])
+        return collected(summary, collections, [GraphKeys.SUMMARIES])
 
 
 @export(v1=["summary.audio"])
@@ -137,10 +140,10 @@ def audio(
     Returns:
       a string scalar: a serialised Summary.
     """
-    with _summary_scope(name, family, [tensor]) as (tag, scope):
+    with summary_scope(name, family, [tensor]) as (tag, scope):
         sample_rate = to_tensor(sample_rate, dtypes.float32, name="sample_rate")
         summary = summary_ops.audio_summary_op(tag, tensor, sample_rate, max_outputs=max_outputs, name=scope)
-        return _collected(summary, collections, [GraphKeys.SUMMARIES])
+        return collected(summary, collections, [GraphKeys.SUMMARIES])
 
 
 @export(v1=["summary.text"])
@@ -197,9 +200,9 @@ def tensor_summary(
         metadata.summary_description = summary_description
     if display_name is not None:
         metadata.display_name = display_name
-    with _summary_scope(name, family, [tensor]) as (tag, scope):
+    with summary_scope(name, family, [tensor]) as (tag, scope):
         summary = summary_ops.tensor_summary_op(tag, tensor, metadata.SerializeToString(), name=scope)
-        return _collected(summary, collections, [GraphKeys.SUMMARIES])
+        return collected(summary, collections, [GraphKeys.SUMMARIES])
 
 
 @export(v1=["summary.merge"])
@@ -215,10 +218,12 @@ def merge(inputs: Sequence[Any], collections: Sequence[str] | None = None, name:
       a string scalar: a serialised Summary.
 
     Raises:
+      RuntimeError: operations run at once.
       InvalidArgumentError: when it runs and a tag appears twice.
     """
+    _check_mode()
     with name_scope(name, "Merge", inputs):
-        return _collected(summary_ops.merge_summary_op(list(inputs), name=name), collections, [])
+        return collected(summary_ops.merge_summary_op(list(inputs), name=name), collections, [])
 
 
 @export(v1=["summary.merge_all"])
@@ -232,6 +237,17 @@ def merge_all(key: str = GraphKeys.SUMMARIES, scope: str | None = None, name: st
 
     Returns:
       a string scalar: a serialised Summary; None where there are none.
+
+    Raises:
+      RuntimeError: operations run at once.
     """
+    _check_mode()
     found = get_collection(key, scope)
     return merge(found, name=name) if found else None
+
+
+def _check_mode() -> None:
+    if context.executing_eagerly():
+        raise RuntimeError(
+            "Merging tf.summary.* ops is not compatible with eager execution. Use tf.contrib.summary instead."
+        )

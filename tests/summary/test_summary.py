@@ -1,14 +1,14 @@
 """`tf.summary`: tags, collections, and the messages that the operations give."""
 from __future__ import annotations
 
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
 import pytest
+from summary.png import decode_png
 
 import millstream.v1 as tf
+from millstream.core import context
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,11 @@ def test_merging_a_tag_twice_is_refused() -> None:
         value_of(tf.summary.merge([one, one]))
 
 
+def test_merging_what_is_no_summary_is_refused() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Could not parse one of the summary inputs"):
+        value_of(tf.summary.merge(["zz"]))
+
+
 def test_histogram() -> None:
     numbers = tf.constant([-1.5, 0.0, 0.0, 2.0, 2.05], tf.float64)
     histogram = value_of(tf.summary.histogram("h", numbers))[0].histo
@@ -70,23 +75,6 @@ def test_histogram_of_nothing_and_of_nan() -> None:
     for bad, word in ((np.nan, "Nan"), (np.inf, "Infinity")):
         with pytest.raises(tf.errors.InvalidArgumentError, match=f"{word} in summary histogram for: bad"):
             value_of(summary, {x: [1.0, bad]})
-
-
-def decode_png(data: bytes) -> np.ndarray:
-    """The pixels of an unfiltered PNG."""
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    place, chunks = 8, {}
-    while place < len(data):
-        length, kind = struct.unpack(">I4s", data[place : place + 8])
-        body = data[place + 8 : place + 8 + length]
-        assert struct.unpack(">I", data[place + 8 + length :][:4])[0] == zlib.crc32(kind + body)
-        chunks[kind] = body
-        place += 12 + length
-    width, height, depth, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-    assert depth == 8
-    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
-    assert not rows[:, 0].any()
-    return rows[:, 1:].reshape(height, width, {0: 1, 2: 3, 6: 4}[colour])
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -121,3 +109,13 @@ def test_text() -> None:
     assert list(value.tensor.string_val) == [b"a", b"b"]
     with pytest.raises(ValueError, match="dtype string"):
         tf.summary.text("t", tf.constant(1.0))
+
+
+def test_in_eager_execution() -> None:
+    with context.mode(True):
+        summary = tf.summary.scalar("a", 2.5)
+        assert [(v.tag, v.simple_value) for v in tf.Summary.FromString(summary.numpy()).value] == [("a", 2.5)]
+        for merge in (tf.summary.merge_all, lambda: tf.summary.merge([summary])):
+            with pytest.raises(RuntimeError, match="not compatible with eager execution"):
+                merge()
+    assert tf.get_collection(tf.GraphKeys.SUMMARIES) == []

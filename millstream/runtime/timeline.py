@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from millstream.runtime.trace import PART_OF
+
 
 class Timeline:
     """The step statistics of a run as a trace, one process a device.
@@ -33,7 +35,8 @@ class Timeline:
             name = {"name": f"{device.device} Compute"}
             events.append({"name": "process_name", "ph": "M", "pid": process, "args": name})
             lanes: list[int] = []  # when the last event of each lane ends
-            for node in sorted(device.node_stats, key=lambda node: node.all_start_micros):
+            steps = (node for node in device.node_stats if not node.timeline_label.startswith(PART_OF))
+            for node in sorted(steps, key=lambda node: node.all_start_micros):
                 events.append(_event(process, node, lanes))
         return json.dumps({"traceEvents": events}, indent=4)
 

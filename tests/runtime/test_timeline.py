@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import json
 
-from millstream.compat.timeline import Timeline
 from millstream.io import proto
+from millstream.runtime.timeline import Timeline
 
 
 def test_trace():

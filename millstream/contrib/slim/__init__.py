@@ -1,0 +1,1 @@
+"""`tf.contrib.slim`: so far its summaries."""
