@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import threading
 import time
@@ -11,8 +10,7 @@ from typing import Any
 
 from millstream.core import errors
 from millstream.core.export import export
-
-log = logging.getLogger("millstream")
+from millstream.core.log import tensorflow_logger
 
 # How often a waiting thread looks whether it was interrupted, and `join` whether the threads have ended.
 _POLL_SECONDS = 1.0
@@ -68,7 +66,8 @@ class Coordinator:
             if self._stop_event.is_set():
                 return
             if error is not None:
-                log.info("Error reported to Coordinator: %s, %s", type(error), error)
+                text = f"{error}" if isinstance(ex, tuple) else f"{type(error)}, {error}"
+                tensorflow_logger().info("Error reported to Coordinator: %s", text)
                 self._error = error
             self._stop_event.set()
 
@@ -150,7 +149,7 @@ class Coordinator:
         names = " ".join(alive)
         if not ignore_live_threads:
             raise RuntimeError(f"Coordinator stopped with threads still running: {names}")
-        log.info("Coordinator stopped with threads still running: %s", names)
+        tensorflow_logger().info("Coordinator stopped with threads still running: %s", names)
 
     @staticmethod
     def _wait_for_end(threads: Sequence[threading.Thread], grace_seconds: float) -> None:

@@ -11,6 +11,7 @@ from millstream.core import errors
 from millstream.core.export import export
 from millstream.core.graph import get_default_graph
 from millstream.core.graph_keys import GraphKeys
+from millstream.core.log import tensorflow_logger
 from millstream.core.scope_names import prepend_name_scope, strip_name_scope
 from millstream.core.session_stack import get_default_session
 from millstream.train.coordinator import Coordinator
@@ -148,7 +149,7 @@ class QueueRunner:
             if coord is not None:
                 coord.request_stop(error)
             else:
-                log.error("Exception in QueueRunner: %s", error)
+                tensorflow_logger().error("Exception in QueueRunner: %s", error)
                 with self._lock:
                     self._exceptions_raised.append(error)
                 raise
@@ -280,8 +281,10 @@ def start_queue_runners(
         raise TypeError(f"sess must be a `tf.Session` object. Given class: {type(sess)}")
     runners = sess.graph.get_collection(collection)
     if not runners:
-        log.warning("`tf.train.start_queue_runners()` was called when no queue runners were defined. You can safely "
-                    "remove the call to this deprecated function.")  # fmt: skip
+        tensorflow_logger().warning(
+            "`tf.train.start_queue_runners()` was called when no queue runners were defined. You can safely remove the "
+            "call to this deprecated function."
+        )
     return [
         thread for runner in runners for thread in runner.create_threads(sess, coord=coord, daemon=daemon, start=start)
     ]

@@ -14,6 +14,8 @@ from millstream.core.variable_settings import VariableAggregation
 from millstream.core.variables import Variable
 from millstream.ops.init_ops import Zeros
 
+_STEP_READS = "global_step_read_op_cache"  # the collection of the tensor that hooks read the global step from
+
 
 @export(v1=["train.get_global_step", "contrib.framework.get_global_step"])
 def get_global_step(graph: Graph | None = None) -> Any:
@@ -84,6 +86,27 @@ def get_or_create_global_step(graph: Graph | None = None) -> Any:
     """
     step = get_global_step(graph)
     return create_global_step(graph) if step is None else step
+
+
+def get_or_create_global_step_read(graph: Graph | None = None) -> Tensor | None:
+    """A tensor that reads the global step, also where it is not initialised yet; one for all hooks of a graph.
+
+    None where the graph has no global step.
+    """
+    graph = get_default_graph() if graph is None else graph
+    found = graph.get_collection(_STEP_READS)
+    if len(found) > 1:
+        raise RuntimeError(f"There are multiple items in collection {_STEP_READS}. There should be only one.")
+    if found:
+        return found[0]
+    step = get_global_step(graph)
+    if step is None:
+        return None
+    with graph.as_default(), graph.name_scope(None), graph.name_scope(f"{step.op.name}/"):
+        value: Any = step.initialized_value() if isinstance(step, Variable) else step
+        read: Tensor = value + 0
+    graph.add_to_collection(_STEP_READS, read)
+    return read
 
 
 @export(v1=["train.assert_global_step", "contrib.framework.assert_global_step"])

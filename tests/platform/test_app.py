@@ -56,3 +56,63 @@ def test_help_lists_the_programs_flags(run):
 def test_flags_parse_themselves_when_they_are_read(run):
     result = run(READ, "--n=9")
     assert result.stdout == "9 True 3\n7\n", result.stderr
+
+
+MORE_FLAGS = """
+flags.DEFINE_list("words", ["a"], "words")
+flags.DEFINE_enum("kind", "small", ["small", "large"], "kind")
+flags.DEFINE_multi_integer("sizes", [1], "sizes")
+flags.DEFINE_string("file", None, "file")
+flags.DEFINE_float("rate", 0.5, "rate", lower_bound=0.0)
+flags.mark_flag_as_required("file")
+flags.register_validator("rate", lambda rate: rate != 1, "must not be 1")
+def main(argv):
+    print(FLAGS.words, FLAGS.kind, FLAGS.sizes, FLAGS.file, FLAGS.rate, argv[1:])
+if __name__ == "__main__":
+    tf.app.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["--file=f"], "['a'] small [1] f 0.5 []"),
+        (
+            ["--words=x,y", "--kind=large", "--sizes=2", "--sizes=3", "-file", "f", "--rate", "2", "--", "--rate=3"],
+            "['x', 'y'] large [2, 3] f 2.0 ['--', '--rate=3']",
+        ),
+    ],
+)
+def test_kinds_of_flags(run, arguments, output):
+    result = run(MORE_FLAGS, *arguments)
+    assert result.stdout == f"{output}\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "flag --file=None: Flag --file must have a value other than None."),
+        (["--file=f", "--kind=huge"], "flag --kind=huge: value should be one of <small|large>"),
+        (["--file=f", "--rate=-1"], "flag --rate=-1: -1.0 is not a non-negative number"),
+        (["--file=f", "--rate=1"], "flag --rate=1.0: must not be 1"),
+        (["--file"], "Missing value for flag --file"),
+    ],
+)
+def test_wrong_flags_end_the_program(run, arguments, message):
+    result = run(MORE_FLAGS, *arguments)
+    assert result.returncode == 1 and message in result.stderr
+
+
+@pytest.mark.parametrize(("value", "code"), [("None", 0), ("0", 0), ("3", 3), ("'text'", 1)])
+def test_the_result_of_main_is_the_programs(run, value, code):
+    program = f"tf.app.run(main=lambda argv: print(argv) or {value}, argv=['p', '--n=8', 'q'])"
+    result = run(program)
+    assert result.returncode == code and result.stdout == "['p', 'q']\n"
+
+
+def test_a_program_without_main(run):
+    assert "AttributeError: module '__main__' has no attribute 'main'" in run("tf.app.run()").stderr
+
+
+def test_an_unknown_flag_is_an_error_where_flags_parse_themselves(run):
+    assert "UnrecognizedFlagError: Unknown command line flag 'bad'" in run(READ, "--bad=1").stderr

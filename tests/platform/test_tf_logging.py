@@ -58,3 +58,13 @@ def test_a_program_that_configures_logging_gets_its_own_format():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stderr == "<b>\n"
+
+
+def test_the_logger_is_pythons():
+    program = (
+        "import millstream.v1 as tf; logger = tf.get_logger(); print(logger.name, tf.logging.get_verbosity())\n"
+        "logger.setLevel('INFO'); tf.logging.info('a'); tf.logging.set_verbosity('ERROR'); tf.logging.warning('b')\n"
+        "print(tf.logging.get_verbosity())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "tensorflow 30\n40\n" and result.stderr == "INFO:tensorflow:a\n"

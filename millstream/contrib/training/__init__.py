@@ -1,0 +1,1 @@
+"""`tf.contrib.training`: what loops that train and evaluate share."""
