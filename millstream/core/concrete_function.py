@@ -1,22 +1,33 @@
 """`ConcreteFunction`: one trace of a Python function."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from millstream.core import context, errors, nest, tape
 from millstream.core.conversion import to_tensor
 from millstream.core.export import export_value
 from millstream.core.func_graph import FuncGraph
+from millstream.core.graph import get_default_graph
 from millstream.core.graph_function import GraphFunction, call
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.operation import Operation
 from millstream.core.tensor import Tensor
 from millstream.core.tensor_spec import TensorSpec
 from millstream.core.trace_type import Leaf, TensorType, VariableType, is_variable
+from millstream.core.trackable import Trackable
 
 
-class ConcreteFunction:
+class _Slot(NamedTuple):
+    """An argument that tensors are in: the places of its leaves, and whether it is itself a tensor."""
+
+    places: list[int]
+    is_tensor: bool
+
+
+class ConcreteFunction(Trackable):
     """A function traced for arguments of certain types: a graph with inputs and outputs. Calling it runs the graph.
 
     Args:
@@ -95,21 +106,21 @@ class ConcreteFunction:
     @property
     def structured_outputs(self) -> Any:
         """The outputs as the Python function gave them, with a `TensorSpec` for each tensor."""
-        return nest.map_structure(
-            lambda leaf: TensorSpec.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf, self._result,
-            expand_composites=True,
-        )  # fmt: skip
+        return nest.map_structure(_spec_of, self._result)
 
     @property
     def structured_input_signature(self) -> tuple[Any, Any]:
         """The positional and keyword arguments, with a `TensorSpec` for each tensor."""
-        specs = [
-            TensorSpec(kind.shape, kind.dtype, name) if isinstance(kind, TensorType) else leaf
-            for kind, leaf, name in zip(
-                self._types, nest.flatten(self._structure, expand_composites=True), self._labels, strict=True
-            )
-        ]
-        return nest.pack_sequence_as(self._structure, specs, expand_composites=True)
+        places = itertools.count()
+
+        def spec_of(leaf: Any) -> Any:
+            own = [next(places) for _ in nest.flatten(leaf, expand_composites=True)]
+            if len(own) != 1 or not isinstance(self._types[own[0]], TensorType):
+                return _spec_of(leaf)
+            kind: Any = self._types[own[0]]
+            return TensorSpec(kind.shape, kind.dtype, self._labels[own[0]])
+
+        return nest.map_structure(spec_of, self._structure)
 
     @property
     def output_dtypes(self) -> Any:
@@ -133,9 +144,11 @@ class ConcreteFunction:
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """The leaves of the arguments of a direct call."""
-        positional = nest.flatten(args, expand_composites=True)
-        if len(positional) == len(self._arguments) and not kwargs:
-            return [self._checked(index, leaf) for index, leaf in enumerate(positional)]
+        positional = self._leaves_of(args)
+        if positional is None:
+            positional = nest.flatten(args, expand_composites=True)
+            if len(positional) == len(self._arguments) and not kwargs:
+                return [self._checked(index, leaf) for index, leaf in enumerate(positional)]
         leaves = list(nest.flatten(self._structure, expand_composites=True))
         places = [index for index, tensor in enumerate(self._arguments) if tensor is not None]
         if len(positional) > len(places):
@@ -147,7 +160,8 @@ class ConcreteFunction:
         for name, value in kwargs.items():
             names = zip(self._parameters, self._labels, strict=True)
             matching = [index for index, own in enumerate(names) if name in own]
-            flat = nest.flatten(value, expand_composites=True)
+            is_tensor = any(slot.places == matching and slot.is_tensor for slot in self._slots)
+            flat = [value] if is_tensor else nest.flatten(value, expand_composites=True)
             if len(matching) != len(flat):
                 raise TypeError(f"{self._python_name}() got an unexpected keyword argument {name!r}.")
             given.update(zip(matching, flat, strict=True))
@@ -159,6 +173,31 @@ class ConcreteFunction:
                 )
             leaves[index] = self._checked(index, given[index])
         return leaves
+
+    @cached_property
+    def _slots(self) -> list[_Slot]:
+        """The arguments that tensors are in."""
+        found: dict[Any, _Slot] = {}
+        for index, (path, _) in enumerate(nest.flatten_with_paths(self._structure, expand_composites=True)):
+            if self._arguments[index] is not None:
+                found.setdefault(path[:2], _Slot([], len(path) == 2)).places.append(index)
+        return list(found.values())
+
+    def _leaves_of(self, args: tuple[Any, ...]) -> list[Any] | None:
+        """The leaves of positional arguments, where these are of the form of the first that tensors are in.
+
+        A list may stand for a tensor.
+        """
+        slots = self._slots[: len(args)]
+        if len(slots) < len(args):
+            return None
+        parts = [
+            [value] if slot.is_tensor else nest.flatten(value, expand_composites=True)
+            for slot, value in zip(slots, args, strict=True)
+        ]
+        if any(len(part) != len(slot.places) for slot, part in zip(slots, parts, strict=True)):
+            return None
+        return [leaf for part in parts for leaf in part]
 
     def _checked(self, index: int, leaf: Any) -> Any:
         kind = self._types[index]
@@ -178,6 +217,8 @@ class ConcreteFunction:
         inputs = [_as_input(leaves[place]) for place in self._places]
         if tape.current.tapes:
             self._watch(leaves)
+        if not context.executing_eagerly():
+            self._note_use(get_default_graph())
         outputs = call(self.function, [*inputs, *self.captured_inputs])
         return self._packed(outputs)
 
@@ -189,6 +230,13 @@ class ConcreteFunction:
         for kind, leaf in zip(self._types, leaves, strict=True):
             if isinstance(kind, VariableType) and leaf.trainable:
                 tape.variable_accessed(leaf)
+
+    def _note_use(self, graph: Any) -> None:
+        """Tells a function that is being traced that it uses the variables of this one."""
+        if graph.building_function:
+            for variable in self.graph.variables:
+                if not variable.is_argument:
+                    graph.add_variable(variable)
 
     def _packed(self, outputs: list[Tensor]) -> Any:
         if self._is_plain_tuple:
@@ -238,6 +286,13 @@ class ConcreteFunction:
 
 
 export_value(__name__, "ConcreteFunction", v2=["types.experimental.ConcreteFunction"])
+
+
+def _spec_of(leaf: Any) -> Any:
+    """The spec of a tensor, or of what is made of tensors; another leaf as it is."""
+    if isinstance(leaf, nest.Composite):
+        return leaf._part_spec()
+    return TensorSpec.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf
 
 
 def _joined(items: list[str], opening: str) -> str:

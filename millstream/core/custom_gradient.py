@@ -162,6 +162,8 @@ def _run(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], d
     # The results get names of their own: one may be an argument.
     outputs = [opdef.find("Identity")(item) for item in _flat(result)]
     if tape.current.tapes:
+        for variable in variables:  # the function may have hidden from the tapes that it read them
+            tape.variable_accessed(variable)
         inputs += [variable.handle for variable in variables]
         name = getattr(decorated, "__name__", "custom_gradient")
         op = EagerOperation(opdef.find("IdentityN"), inputs, {}, outputs, name)
@@ -184,7 +186,7 @@ def _build(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
     results = [to_tensor(item) for item in _flat(result)]
     variables = _used_variables(graph, results, flat, watcher)
     gradient = _Gradient(grad_fn, result, len(flat), variables)
-    sources = [variable._source for variable in variables]
+    sources = [item._source if item._source.dtype.is_ref else to_tensor(item) for item in variables]
     name = f"CustomGradient-{next(_counter)}"  # tells in a GraphDef that the gradient is not that of `IdentityN`
     with graph.gradient_override_map({"IdentityN": name}), tape.recorded_by(()):
         made = dispatch.apply_op(opdef.find("IdentityN"), [[*results, *flat, *sources]], {}, None)

@@ -38,6 +38,8 @@ class EagerTensor(Tensor):
     __slots__ = ("_value", "_device")
 
     is_eager = True
+    is_constant = True  # whether functions that use it may keep its value
+    from_file = False  # whether it came from a file that is not trusted (`core/file_operations.py`)
 
     def __init__(self, value: Any, dtype: DType, device: str | None = None) -> None:
         self._value = value
@@ -242,6 +244,15 @@ class EagerTensor(Tensor):
         value = self._value_text(True)
         label = "value" if self.dtype is dtypes.resource else "numpy"
         return f"<tf.Tensor: shape={shape}, dtype={self.dtype.name}, {label}={value}>"
+
+
+class FileTensor(EagerTensor):
+    """A text from a file that is not trusted: operations of files do not take it as the name of a file."""
+
+    __slots__ = ()
+
+    is_constant = False
+    from_file = True
 
 
 def restore(array: np.ndarray[Any, Any], dtype: str) -> EagerTensor:

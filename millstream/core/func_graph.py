@@ -4,8 +4,8 @@ It takes tensors from outside as further inputs (captures), and keeps what has e
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class FuncGraph(Graph):
 
     def add_input(self, dtype: DType, shape: Any, name: str, handle: Any = None) -> Tensor:
         """A new argument: a placeholder."""
-        with self._outside_of_scopes():
+        with self._scopes.suspended():
             full_name = self.unique_full_name(name)
             attrs = {"dtype": dtype.base_dtype, "shape": shape}
             op = Operation(self, opdef.find("Placeholder"), full_name, (), attrs)
@@ -84,15 +84,6 @@ class FuncGraph(Graph):
             self.variables.append(variable)
             if self.outer_graph is not None and self.outer_graph.building_function:
                 self.outer_graph.add_variable(variable)  # type: ignore[attr-defined]
-
-    @contextmanager
-    def _outside_of_scopes(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            stack.enter_context(self.in_scope(""))
-            stack.enter_context(self._controlled_by([], outer=False))
-            stack.enter_context(self.device(None))
-            stack.enter_context(self.colocate_with(None, ignore_existing=True))
-            yield
 
     def capture(self, tensor: Tensor, name: str | None = None) -> Tensor:
         """A tensor of this graph for one from outside: a further input, or a constant.
@@ -115,7 +106,7 @@ class FuncGraph(Graph):
         return inner
 
     def _capture_constant(self, tensor: Tensor, value: np.ndarray[Any, Any]) -> Tensor:
-        with self._outside_of_scopes():
+        with self._scopes.suspended():
             inner = conversion.constant(self, value, tensor.dtype, self.unique_full_name(self._constant_label(tensor)))
         self._constants[id(tensor)] = tensor, inner
         return inner
@@ -196,7 +187,7 @@ def _known_value(tensor: Any) -> np.ndarray[Any, Any] | None:
     if not (dtype.is_integer or dtype.is_bool or dtype.name == "string") or dtype.is_quantized:
         return None
     if tensor.is_eager:
-        return tensor._array().copy() if tensor._num_elements() <= _SMALL_CONSTANT else None
+        return tensor._array().copy() if tensor.is_constant and tensor._num_elements() <= _SMALL_CONSTANT else None
     value = static_values.small_constant_value(tensor)
     return None if value is None else np.array(value)
 

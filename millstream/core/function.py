@@ -20,14 +20,18 @@ from millstream.core.tensor import Tensor
 from millstream.core.tensor_spec import TensorSpec
 from millstream.core.trace_type import (
     LITERALS,
+    Arguments,
     Leaf,
     Reference,
     TensorType,
     VariableType,
     is_variable,
+    leaves_up_to,
     relaxed,
     take_apart,
 )
+from millstream.core.trackable import Trackable
+from millstream.core.type_spec import TypeSpec
 from millstream.core.variable_handle import handle_data
 
 _SINGLETON_VARIABLES = (
@@ -44,7 +48,7 @@ _MOST_FAST = 1024
 _converted = Provided("millstream.autograph.api:convert")
 
 
-class Function:
+class Function(Trackable):
     """What `tf.function` gives: traces the Python function once for each kind of arguments, and runs the trace.
 
     Args:
@@ -179,7 +183,7 @@ class Function:
             args = tuple(self._specs)
         return self._concrete(self._bind(args, kwargs))
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """The arguments in the order of the parameters, defaults filled in, taken apart."""
         try:
             bound = self._signature.bind(*args, **kwargs)
@@ -190,25 +194,28 @@ class Function:
             ) from None
         bound.apply_defaults()
         if self._specs is not None:
-            cast = self._cast_to_specs(self._specs, bound, args, kwargs)
+            leaves = self._cast_to_specs(self._specs, bound, args, kwargs)
             _check_rest(bound, len(self._specs), args, kwargs)
-            return take_apart((cast, {}))
+            return Arguments((self._specs, {}), self._key_of_specs, leaves)
         return take_apart((bound.args, bound.kwargs))
+
+    @functools.cached_property
+    def _key_of_specs(self) -> Any:
+        return take_apart((self._specs, {})).key
 
     def _cast_to_specs(
         self, specs: tuple[Any, ...], bound: inspect.BoundArguments, args: Any, kwargs: Any
-    ) -> tuple[Any, ...]:
-        """The arguments as tensors that the input signature allows."""
+    ) -> list[Any]:
+        """The leaves of the arguments as tensors that the input signature allows."""
         flat = nest.flatten(specs, expand_composites=True)
         try:
-            given = _flatten_like(specs, bound.args[: len(specs)])
-            cast = [_cast(value, spec) for value, spec in zip(given, flat, strict=True)]
+            given = leaves_up_to(specs, bound.args[: len(specs)])
+            return [_cast(value, spec) for value, spec in zip(given, flat, strict=True)]
         except (TypeError, ValueError) as error:
             raise TypeError(
                 f"Binding inputs to tf.function failed due to `{error}`. Received args: {args} and kwargs: {kwargs} "
                 f"for signature: {self._signature}, input_signature={specs}."
             ) from None
-        return nest.pack_sequence_as(specs, cast, expand_composites=True)
 
     def _concrete(self, arguments: Any) -> ConcreteFunction:
         key = self._key(arguments.key)
@@ -225,11 +232,6 @@ class Function:
     def _key(self, key: Any) -> Any:
         """The key of a call; functions inside of graphs, and those under other devices, are traced on their own."""
         outside = None if context.executing_eagerly() else _root(get_default_graph())
-        if self._specs is not None:
-            types = tuple(
-                TensorType(spec.dtype, spec._shape) for spec in nest.flatten(tuple(self._specs), expand_composites=True)
-            )
-            key = key[0], types
         return key, None if outside is None or outside.building_function else outside, context.current.devices
 
     def _covering(self, key: Any) -> ConcreteFunction | None:
@@ -282,7 +284,7 @@ class Function:
         graph = FuncGraph(self._name)
         if not (graph.outer_graph is not None and graph.outer_graph.building_function):
             graph.extensions["lifted_variables"] = _Lifting(created)
-        names = _leaf_names(self._signature, arguments.structure)
+        names = leaf_names(self._signature, arguments.structure)
         specs = arguments.leaves if self._specs is None else nest.flatten(self._specs, expand_composites=True)
         labels = [
             isinstance(spec, TensorSpec) and spec.name or name for spec, name in zip(specs, names, strict=True)
@@ -296,7 +298,7 @@ class Function:
             args, kwargs = nest.pack_sequence_as(arguments.structure, leaves, expand_composites=True)
             # The trace outlives its first arguments.
             lasting = [kind if isinstance(kind, Reference) else leaf for kind, leaf in zip(types, leaves, strict=True)]
-            structure = nest.pack_sequence_as(arguments.structure, lasting, expand_composites=True)
+            structure = _with_leaves(arguments.structure, lasting)
         function = self._python_function
         if self._autograph:
             function = _converted(function, self._autograph_options)
@@ -305,6 +307,19 @@ class Function:
             for key in known:
                 del lifting.values[key]
         return ConcreteFunction(self._name, graph, placeholders, types, structure, result, names, labels)
+
+
+def _with_leaves(structure: Any, leaves: Sequence[Any]) -> Any:
+    """A structure with other leaves; but specs of composites stay, which know more of shapes than their parts."""
+    parts = iter(leaves)
+
+    def changed(item: Any) -> Any:
+        own = [next(parts) for _ in nest.flatten(item, expand_composites=True)]
+        if isinstance(item, TypeSpec) and not isinstance(item, TensorSpec):
+            return item
+        return nest.pack_sequence_as(item, own, expand_composites=True)
+
+    return nest.map_structure(changed, structure)
 
 
 def _known_values(placeholders: Sequence[Tensor | None], leaves: Sequence[Any]) -> dict[int, Any]:
@@ -424,7 +439,7 @@ def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.Signature([any_number])
 
 
-def _leaf_names(signature: inspect.Signature, structure: Any) -> list[str]:
+def leaf_names(signature: inspect.Signature, structure: Any) -> list[str]:
     """The name of the parameter that each leaf belongs to."""
     args, kwargs = structure
     names: list[str] = []
@@ -493,21 +508,6 @@ def _check_rest(bound: inspect.BoundArguments, constrained: int, args: Any, kwar
 
 def _is_same_literal(value: Any, default: Any) -> bool:
     return isinstance(default, LITERALS) and type(value) is type(default) and value == default
-
-
-def _flatten_like(specs: Any, value: Any) -> list[Any]:
-    """The parts of a value that stand where `specs` has leaves: a list may stand for a tensor.
-
-    Raises:
-      ValueError: the structures differ.
-    """
-    expected = nest.items(specs)
-    if expected is None:
-        return [value]
-    found = nest.items(value)
-    if found is None or [key for key, _ in found] != [key for key, _ in expected]:
-        raise ValueError(f"{value!r} does not have the structure of {specs!r}")
-    return [leaf for (_, spec), (_, part) in zip(expected, found, strict=True) for leaf in _flatten_like(spec, part)]
 
 
 def _cast(value: Any, spec: TensorSpec) -> Any:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from millstream.core import opdef
+from millstream.core import loop_counters, opdef
 from millstream.core.graph_function import GraphFunction
 from millstream.core.graph_io import NodeWriter, encode_attr, saved_name
 from millstream.core.operation import Operation
@@ -24,15 +24,44 @@ class LibraryWriter:
         self._library = library
         self._add_shapes = add_shapes
         self._names: dict[GraphFunction, str] = {}
+        self._messages: dict[GraphFunction, Any] = {}
+        self._kept: dict[GraphFunction, list[Tensor]] = {}
         self._taken: dict[str, int] = {}
 
-    def name_of(self, op: Operation, function: GraphFunction) -> str:
-        """The name of a function that an operation calls; writes the function if it is new."""
+    def name_of(self, op: Operation, function: GraphFunction, counted: bool = False) -> str:
+        """The name of a function that an operation calls; writes the function if it is new.
+
+        Args:
+          op: the operation.
+          function: the function.
+          counted: whether it is a part of a loop that gets a counter (`loop_counters`).
+        """
         if function not in self._names:
-            name = self._names[function] = _unique(saved_name(op, function), self._taken)
-            references = _ref_arguments(op)
-            _FunctionWriter(function, references, self).write(self._library.function.add(), name, self._add_shapes)
+            writer = self._write(function, saved_name(op, function), _ref_arguments(op))
+            if counted:
+                writer.add_counter(self._messages[function], op.attrs["body"] is function)
         return self._names[function]
+
+    def keep(self, function: GraphFunction, tensors: Iterable[Tensor]) -> None:
+        """Has tensors of a function, which is still to be written, written although its results do not need them."""
+        self._kept.setdefault(function, []).extend(tensors)
+
+    def argument_name(self, function: GraphFunction, index: int) -> str:
+        """The name of an argument of a function that has been written."""
+        return str(self._messages[function].signature.input_arg[index].name)
+
+    def add(self, function: GraphFunction) -> str:
+        """Writes a function, whether or not an operation calls it; gives its name."""
+        if function not in self._names:
+            self._write(function, function.saved_name or function.name, frozenset())
+        return self._names[function]
+
+    def _write(self, function: GraphFunction, wanted_name: str, references: frozenset[int]) -> _FunctionWriter:
+        name = self._names[function] = _unique(wanted_name, self._taken)
+        message = self._messages[function] = self._library.function.add()
+        writer = _FunctionWriter(function, references, self, self._kept.get(function, ()))
+        writer.write(message, name, self._add_shapes)
+        return writer
 
 
 def _unique(name: str, taken: dict[str, int]) -> str:
@@ -45,11 +74,11 @@ def _unique(name: str, taken: dict[str, int]) -> str:
     return found
 
 
-def _needed(function: GraphFunction) -> list[Operation]:
-    """The operations that the outputs and control outputs need, in the order in which they were made."""
+def _needed(function: GraphFunction, kept: Iterable[Tensor] = ()) -> list[Operation]:
+    """The operations that outputs, control outputs and other tensors need, in the order in which they were made."""
     given = {tensor.op for tensor in function.inputs}
     found: set[Operation] = set()
-    waiting = [*(tensor.op for tensor in function.outputs), *function.control_outputs]
+    waiting = [*(tensor.op for tensor in (*function.outputs, *kept)), *function.control_outputs]
     while waiting:
         op = waiting.pop()
         if op not in found and op not in given:
@@ -89,11 +118,13 @@ def _takes_ref(op: Operation, index: int) -> bool:
 class _FunctionWriter:
     """Writes one function: its inputs have names, and other tensors are called `node:output:index`."""
 
-    def __init__(self, function: GraphFunction, references: frozenset[int], library: LibraryWriter) -> None:
+    def __init__(
+        self, function: GraphFunction, references: frozenset[int], library: LibraryWriter, kept: Iterable[Tensor]
+    ) -> None:
         self._function = function
         self._references = references
         self._library = library
-        self._ops = _needed(function)
+        self._ops = _needed(function, kept)
         # One namespace for nodes, arguments and results.
         self._taken = dict.fromkeys((op.name for op in self._ops), 1)
         self._arguments = self._named(function.inputs)
@@ -122,20 +153,34 @@ class _FunctionWriter:
         self._write_nodes(message, add_shapes)
 
     def _write_nodes(self, message: Any, add_shapes: bool) -> None:
-        writer = NodeWriter(self._library.name_of, self._reference)
+        writer = NodeWriter(self._name_of, self._reference)
         here = {op.name for op in self._ops}
         for op in self._ops:
+            first = []
+            for wanted_name, value in loop_counters.FIRST if loop_counters.is_without(op) else ():
+                first.append(_unique(f"{op.name}/{wanted_name}", self._taken))
+                loop_counters.fill_constant(message.node_def.add(), first[-1], value)
             node = message.node_def.add()
             writer.write(op, node, add_shapes)
+            if first:
+                loop_counters.add_to_node(node, first)
             controls = [other for other in op._control_inputs if other.name not in here]
             for other in controls:  # arguments are there before anything runs
                 node.input.remove(f"^{other.name}")
             _keep_colocation(node, here)
 
+    def add_counter(self, message: Any, is_body: bool) -> None:
+        """Lets the function, which is the condition or body of a loop, take the loop's counter."""
+        loop_counters.add_to_function(message, is_body, lambda name: _unique(name, self._taken))
+
+    def _name_of(self, op: Operation, function: GraphFunction) -> str:
+        return self._library.name_of(op, function, loop_counters.is_without(op))
+
     def _reference(self, tensor: Tensor) -> str:
         name = self._names.get(tensor)
         if name is None:
             label, index = _place(tensor)
+            index += loop_counters.COUNT if loop_counters.is_without(tensor.op) else 0
             name = self._names[tensor] = f"{tensor.op.name}:{label}:{index}"
         return name
 

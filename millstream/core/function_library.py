@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from millstream.core import opdef
+from millstream.core import opdef, traceback
 from millstream.core.dtypes import DType, resource, variant
 from millstream.core.func_graph import FuncGraph
 from millstream.core.function_reader import ABSENT, LOOPS, Function
 from millstream.core.functionalize import structured
-from millstream.core.functionalize_build import Builder, Scope
+from millstream.core.functionalize_build import Builder, Scope, stamp
 from millstream.core.functionalize_lists import Storage
 from millstream.core.graph import Graph
-from millstream.core.graph_function import CALLS, GraphFunction
+from millstream.core.graph_function import CALLS, Argument, GraphFunction
 from millstream.core.node_reader import Node
 from millstream.core.opdef import Shape
 from millstream.core.operation import Operation
@@ -49,13 +49,34 @@ class FunctionLibrary:
     Args:
       graph: the graph of the import.
       functions: the functions that were read.
+      frames: where the program imports them; default: here, from a file that is not trusted.
     """
 
-    def __init__(self, graph: Graph, functions: Mapping[str, Function]) -> None:
+    def __init__(
+        self, graph: Graph, functions: Mapping[str, Function], frames: traceback.Positions | None = None
+    ) -> None:
         self._graph = graph
         self._functions = functions
+        self._frames = traceback.ImportPositions(traceback.capture()) if frames is None else frames
         self._made: dict[tuple[Any, ...], GraphFunction] = {}
         self._limit = _ALWAYS + _MOST_TIMES * sum(len(function.nodes) for function in functions.values())
+
+    def function(self, name: str, arguments: Sequence[Argument]) -> GraphFunction:
+        """A function of the file for such arguments.
+
+        Raises:
+          ValueError: the function is malformed, or takes others.
+        """
+        taken = [item.dtype for item in self._functions[name].parameters]
+        if taken != [item.dtype for item in arguments]:
+            dtypes = ", ".join(item.dtype.short_name for item in arguments[:8])
+            raise ValueError(f"Function '{name}' takes {len(taken)} arguments of other dtypes than ({dtypes}).")
+        given = [_Given(item.shape, False, item.handle, "") for item in arguments]
+        return self._function(name, given, exact=True, runs_all=True)
+
+    def made(self) -> list[GraphFunction]:
+        """The functions that were made, in the order in which they were."""
+        return list(self._made.values())
 
     def changes(self, node: Node, index: int) -> bool:
         """Whether an input of a node is a variable of a loop that changes from turn to turn."""
@@ -145,12 +166,13 @@ class FunctionLibrary:
         used.update((edge.maker, edge.output) for edge in wanted)
         names = {node.name: node.name for node in function.nodes}
         constants = {node.name: node for node in function.nodes if node.type == "Const"}
-        builder = Builder(names, {}, constants, used, self)
+        builder = Builder(names, {}, constants, used, self, self._frames)
         builder.add(items, scope)
         outputs = [_result(builder, scope, edge, dtype, function) for edge, dtype in function.results]
         must_run: list[Operation] = [op for edge in function.must_run for op in scope.waited_for(edge.maker)]
         if runs_all:
             must_run = [op for op in graph.get_operations() if _has_effects(op)]
+        stamp(graph._operations, self._frames)
         return GraphFunction(graph, graph.inputs, outputs, list(dict.fromkeys(must_run)), saved_name=function.name)
 
 

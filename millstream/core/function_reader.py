@@ -9,10 +9,13 @@ from millstream.core.dtypes import DType, bool_
 from millstream.core.functionalize import MOST_NESTED
 from millstream.core.graph import is_valid_name
 from millstream.core.graph_io import plain_value
+from millstream.core.node_attributes import UnknownAttributeError
 from millstream.core.node_reader import Edge, Node, NodeReader
 from millstream.core.opdef import Shape
 
 LOOPS = frozenset(("While", "StatelessWhile"))
+# So many operations a function may have with those of the functions that it calls, which are unfolded to run.
+_MOST_OPERATIONS = 1 << 20
 # The shape of a parameter of which the file says nothing.
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 
@@ -82,19 +85,27 @@ class FunctionReader(NodeReader):
         self._parameters: dict[str, Parameter] = {}  # of the function that is being read
         self._own_outputs: dict[str, list[str]] = {}  # the results of the functions that its nodes call by name
 
-    def read_for(self, nodes: Sequence[Node]) -> dict[str, Function]:
+    def read_for(self, nodes: Sequence[Node], others: Iterable[str] = ()) -> dict[str, Function]:
         """The functions by name.
+
+        Args:
+          nodes: what calls them.
+          others: the names of functions to read besides.
 
         Raises:
           ValueError: something is malformed; a function is missing, calls itself, or does not suit a node.
         """
         found: dict[str, Function] = {}
-        callers: list[Sequence[Node]] = [nodes]
+        for name in others:
+            if name not in self._messages:
+                raise ValueError(f"Function '{name}' is not in the library of the GraphDef.")
+            found[name] = self._function(self._messages[name])
+        callers: list[Sequence[Node]] = [nodes, *(function.nodes for function in found.values())]
         for inner in callers:
             for name in self._missing(inner, found):
                 found[name] = self._function(self._messages[name])
                 callers.append(found[name].nodes)
-        _require_finite({name: list(_names(function.nodes)) for name, function in found.items()})
+        _require_finite(found)
         for inner in callers:
             for node in inner:
                 _check_call(node, found)
@@ -113,7 +124,8 @@ class FunctionReader(NodeReader):
         try:
             return self._read_function(message)
         except ValueError as error:
-            raise ValueError(f"{error} (in function '{name}' of the library)") from None
+            kind = UnknownAttributeError if isinstance(error, UnknownAttributeError) else ValueError
+            raise kind(f"{error} (in function '{name}' of the library)") from None
 
     def _read_function(self, message: Any) -> Function:
         signature = message.signature
@@ -234,13 +246,15 @@ def _names(nodes: Iterable[Node]) -> Iterator[str]:
     return (name for node in nodes for _, name in called_by(node))
 
 
-def _require_finite(calls: Mapping[str, Sequence[str]]) -> None:
-    """Refuses functions that call themselves, or that are nested too deep.
+def _require_finite(functions: Mapping[str, Function]) -> None:
+    """Refuses functions that call themselves, are nested too deep, or are too much work with all that they call.
 
     Raises:
       ValueError: there are such.
     """
+    calls = {name: list(_names(function.nodes)) for name, function in functions.items()}
     depths: dict[str, int] = {}
+    sizes: dict[str, int] = {}  # the operations of a function and of those that it calls, each as often as it does
     for start in calls:
         path = {} if start in depths else {start: iter(calls[start])}
         while path:
@@ -249,8 +263,14 @@ def _require_finite(calls: Mapping[str, Sequence[str]]) -> None:
             if callee is None:
                 del path[name]
                 depths[name] = 1 + max((depths[item] for item in calls[name]), default=0)
+                sizes[name] = 1 + len(functions[name].nodes) + sum(sizes[item] for item in calls[name])
                 if depths[name] > MOST_NESTED:
                     raise ValueError(f"Function '{name}': functions are nested more than {MOST_NESTED} deep.")
+                if sizes[name] > _MOST_OPERATIONS:
+                    raise ValueError(
+                        f"Function '{name}' runs {sizes[name]} operations with the functions that it calls; at most "
+                        f"{_MOST_OPERATIONS} are read."
+                    )
             elif callee in path:
                 raise ValueError(f"Function '{callee}' calls itself: recursive functions are not supported.")
             elif callee not in depths:

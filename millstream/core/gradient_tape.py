@@ -1,7 +1,7 @@
 """`GradientTape`: records operations for automatic differentiation."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -170,7 +170,9 @@ class GradientTape:
         given = [None] * len(targets) if output_gradients is None else _given(output_gradients, targets)
         with self._within(live):
             filled = [_ones_like(y) if grad is None else grad for y, grad in zip(outer, given, strict=True)]
-            found = tape.walk_back(self._operations(live), targets, filled, inner)
+            found = _of_watched(
+                live, targets, inner, lambda known: tape.walk_back(self._operations(live), targets, filled, known)
+            )
             if unconnected is UnconnectedGradients.ZERO:
                 found = [_zeros_like(x) if grad is None else grad for grad, x in zip(found, flat, strict=True)]
         found = [_in_form_of(x, grad) for x, grad in zip(flat, found, strict=True)]
@@ -217,9 +219,9 @@ class GradientTape:
         y = live.inside(_single(target))
         inner = [live.inside(_source(item)) for item in flat]
         with self._within(live):
-            found = jacobians.jacobian(
-                self._operations(live), y, inner, parallel_iterations, experimental_use_pfor
-            )
+            found = _of_watched(live, [y], inner, lambda known: jacobians.jacobian(
+                self._operations(live), y, known, parallel_iterations, experimental_use_pfor
+            ))  # fmt: skip
             if unconnected is UnconnectedGradients.ZERO:
                 found = [
                     jacobians.zeros(y, to_tensor(_values_of(x))) if rows is None else rows
@@ -258,9 +260,10 @@ class GradientTape:
         value = to_tensor(source)
         jacobians.check_batch(y, value)
         with self._within(live):
+            is_watched, operations = _is_watched(live, [y], x), self._operations(live)
             found = jacobians.batch_jacobian(
-                self._operations(live), y, x, parallel_iterations, experimental_use_pfor
-            )
+                operations, y, x, parallel_iterations, experimental_use_pfor
+            ) if is_watched else None  # fmt: skip
             return jacobians.batch_zeros(y, value) if found is None else found
 
     def _ready(self) -> tape.Tape:
@@ -301,6 +304,22 @@ class GradientTape:
         else:
             with live.graph.as_default():
                 yield
+
+
+def _of_watched(
+    live: tape.Tape,
+    targets: Sequence[Tensor],
+    sources: Sequence[Tensor],
+    differentiate: Callable[[list[Tensor]], list[Any]],
+) -> list[Any]:
+    """The derivatives with respect to the sources that the tape watches, or that are targets; None for others."""
+    known = [x for x in sources if _is_watched(live, targets, x)]
+    found = dict(zip(map(id, known), differentiate(known), strict=True))
+    return [found.get(id(x)) for x in sources]
+
+
+def _is_watched(live: tape.Tape, targets: Sequence[Tensor], source: Tensor) -> bool:
+    return id(source) in live.tracked or any(source is y for y in targets)
 
 
 def _warn_of_use_inside() -> None:

@@ -18,6 +18,7 @@ from millstream.core.export import export
 from millstream.core.graph import Graph, get_default_graph
 from millstream.core.indexed_slices import IndexedSlices
 from millstream.core.operation import Operation
+from millstream.core.partitioned_variable import PartitionedVariable
 from millstream.core.scopes import name_scope
 from millstream.core.tape import carries_gradient, is_differentiable
 from millstream.core.tensor import Tensor
@@ -238,7 +239,7 @@ def gradients(
     given = [None] * len(ys) if grad_ys is None else _as_list(grad_ys)
     unconnected = unconnected_from(unconnected_gradients)
     with name_scope(name, "gradients", [*ys, *xs, *stopped, *given]) as scope:
-        targets = [_source(y, f"y_{index}") for index, y in enumerate(ys)]
+        targets = [_source(_joined(y), f"y_{index}") for index, y in enumerate(ys)]
         sources = [_source(x, f"x_{index}") for index, x in enumerate(xs)]
         constants = [_source(item, "stop_gradient") for item in stopped]
         walk = _Walk(scope, colocate_gradients_with_ops, gate_gradients, _inputs)
@@ -253,6 +254,11 @@ def gradients(
 
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _joined(value: Any) -> Any:
+    """A variable in parts as a tensor, which can be differentiated but not be differentiated by."""
+    return value.as_tensor() if isinstance(value, PartitionedVariable) else value
 
 
 def _source(value: Any, name: str) -> Tensor:

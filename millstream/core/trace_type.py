@@ -6,7 +6,7 @@ string, any other object itself. Calls with equal keys share a trace.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from millstream.core.opdef import Shape
 from millstream.core.shapes import TensorShape
 from millstream.core.tensor import Tensor
 from millstream.core.tensor_spec import TensorSpec
+from millstream.core.type_spec import TypeSpec
 
 
 class TensorType(NamedTuple):
@@ -155,7 +156,37 @@ def _type_of(leaf: Any, variables: dict[int, int]) -> Leaf:
 def structure_key(value: Any) -> Hashable:
     """A hashable picture of a nested structure, without its leaves."""
     items = nest.items(value)
-    return None if items is None else (type(value), tuple((key, structure_key(child)) for key, child in items))
+    if items is None:
+        return None
+    if isinstance(value, nest.Composite):  # a spec stands for a value
+        return value.value_type if isinstance(value, TypeSpec) else type(value), structure_key(items[0][1])
+    return nest.plain_type(value), tuple((key, structure_key(child)) for key, child in items)
+
+
+def leaves_up_to(expected: Any, given: Any) -> Iterator[Any]:
+    """The parts of arguments that stand where the expected ones have leaves: a list may stand for a tensor.
+
+    Raises:
+      ValueError: the structures differ.
+    """
+    items = nest.items(expected)
+    if items is None:
+        yield given
+        return
+    found = nest.items(given)
+    if found is None or _form_of(expected, items) != _form_of(given, found):
+        raise ValueError(f"{given!r} does not have the structure of {expected!r}")
+    for (_, part), (_, given_part) in zip(items, found, strict=True):
+        yield from leaves_up_to(part, given_part)
+
+
+def _form_of(structure: Any, items: Sequence[tuple[Any, Any]]) -> Any:
+    """What structures have in common that suit each other: of named tuples' types only the fields count."""
+    if isinstance(structure, nest.Composite):
+        return type(structure._part_spec())
+    plain = nest.plain_type(structure)
+    kind = next((kind for kind in (Mapping, tuple, list) if issubclass(plain, kind)), plain)
+    return kind, tuple(key for key, _ in items)
 
 
 def relaxed(old: Sequence[Leaf], new: Sequence[Leaf]) -> tuple[Leaf, ...] | None:

@@ -35,18 +35,18 @@ def switch_case(branch_index: Any, branch_fns: Any, default: Any = None, name: s
       20
     """
     functions = _numbered(branch_fns, default)
+    if context.executing_eagerly():
+        index = int(to_tensor(branch_index, name="branch_index"))
+        return functions[index if 0 <= index < len(functions) else -1]()
     with name_scope(name, "switch_case", [branch_index] if isinstance(branch_index, Tensor) else []) as scope:
-        if context.executing_eagerly():
-            index = int(to_tensor(branch_index, name="branch_index"))
-            return functions[index if 0 <= index < len(functions) else -1]()
         index = to_tensor(branch_index, name="branch_index")
         if not index.dtype.base_dtype.is_integer:
             raise TypeError(f"'branch_index' must be an integer Tensor, got {index.dtype!r}")
         if index.dtype.base_dtype.name != "int32":
             index = find("Cast")(index, DstT="int32")
-        branches = [_branch(f"{scope}indexed_case", number, function) for number, function in enumerate(functions)]
-        require_alike(branches, [f"branch_fns[{number}]" for number in range(len(branches))], "tf.switch_case")
         with name_scope("indexed_case") as inner:
+            branches = [_branch(f"{scope}indexed_case", number, function) for number, function in enumerate(functions)]
+            require_alike(branches, [f"branch_fns[{number}]" for number in range(len(branches))], "tf.switch_case")
             return choose_numbered(index, branches, inner)
 
 

@@ -86,8 +86,7 @@ def unpacked(result: Any) -> Any:
 def either(pred: Any, true_fn: Any, false_fn: Any, name: str | None) -> Any:
     """What `true_fn()` or `false_fn()` gives."""
     if context.executing_eagerly():
-        with name_scope(name or "cond"):
-            return true_fn() if pred else false_fn()
+        return true_fn() if pred else false_fn()
     if isinstance(pred, bool):
         raise TypeError("pred must not be a Python bool")
     in_function = get_default_graph().building_function

@@ -39,7 +39,9 @@ class TracedFunction:
     """
 
     def __init__(self, name: str, gate: str = "Switch", beside: TracedFunction | None = None) -> None:
-        self._in_function = get_default_graph().building_function
+        outer = get_default_graph()
+        self._in_function = outer.building_function
+        self._name_scope = outer.get_name_scope()
         around = beside.graph if beside is not None else None
         self.graph: Any = FuncGraph(name) if self._in_function else RegionGraph(name, gate, around)
         self.result: Any = None
@@ -54,7 +56,11 @@ class TracedFunction:
     def building(self) -> Iterator[None]:
         """Operations that are made within the `with` block go to the graph."""
         with self.graph.as_default(), context.scope(""):
-            yield
+            if not self._in_function:  # a region has the scopes of the graph around
+                yield
+                return
+            with self.graph.in_scope(self._name_scope):
+                yield
 
     def trace(self, function: Callable[..., Any], args: Sequence[Any], stands_for_operation: Any = None) -> None:
         """Runs the Python function in the graph.

@@ -32,11 +32,16 @@ def jax() -> ModuleType:
 def compiled(function: Callable[..., Any], donated: tuple[int, ...] = ()) -> Callable[..., Any]:
     """A function as XLA compiles it; the positions of arguments that it takes over."""
     module = jax()
+    return module.jit(function, donate_argnums=donated, compiler_options=compiler_options(module))
+
+
+def compiler_options(module: ModuleType) -> dict[str, Any]:
+    """What is said to XLA besides the program; `module` is JAX."""
+    if module.__version_info__ < (0, 10):
+        return {}
     # XLA of JAX 0.10 sums up a matrix product together with it, and gives random numbers where a factor is the same
     # number everywhere: sum(x @ ones). Products alone are right.
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-    known = module.__version_info__ >= (0, 10)
-    return module.jit(function, donate_argnums=donated, compiler_options=options if known else None)
+    return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 
 def is_loaded() -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from millstream.core import context, graph, shapes, variable_creators
+from millstream.core import context, graph, shapes, trackable_containers, variable_creators
 from millstream.core.export import export
 from millstream.ops import conversions, function_ops, operators, variable_ops
 from millstream.runtime import eager, functions
@@ -29,6 +29,7 @@ def use(version: int) -> None:
     (shapes.enable_v2_tensorshape if new else shapes.disable_v2_tensorshape)()
     (operators.enable_tensor_equality if new else operators.disable_tensor_equality)()
     (variable_creators.enable_resource_variables if new else variable_creators.disable_resource_variables)()
+    trackable_containers.track_tuples(new)
 
 
 @export(v1=["enable_v2_behavior"])

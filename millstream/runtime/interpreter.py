@@ -22,7 +22,7 @@ from millstream.core.tensor import Tensor
 from millstream.core.variable_handle import VariableHandle
 from millstream.ops.list_values import NeedsHost
 from millstream.runtime import region_plan
-from millstream.runtime.variables import Access, make_handle
+from millstream.runtime.variables import Access, make_handle, maker_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -223,7 +223,8 @@ class Interpreter:
 
     def _missing(self, tensor: Tensor) -> Any:
         """A reference or resource made outside of this stage: its handle can be made anywhere."""
-        value = self.values[tensor] = make_handle_of(tensor)
+        maker: Any = maker_of(tensor)
+        value = self.values[tensor] = make_handle(maker)
         return value
 
     def _module(self, call: Call, inputs: list[Any]) -> ModuleType:
@@ -305,14 +306,6 @@ def renewed(value: Any, variable: Any) -> Any:
     if value is DEAD or value.size != variable.size:
         return value
     return variable if variable.shape == value.shape else variable.reshape(value.shape)
-
-
-def make_handle_of(tensor: Tensor) -> VariableHandle:
-    """The handle of the variable that `tensor` refers to."""
-    op = tensor.op
-    while op.inputs:
-        op = next(t for t in op.inputs if t.dtype.is_ref or t.dtype is resource).op
-    return make_handle(op)
 
 
 def cast(value: Any, dtype: np.dtype[Any] | None, xp: ModuleType) -> Any:

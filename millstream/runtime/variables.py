@@ -30,13 +30,22 @@ class _HandleMaker:
 
 def handle_of(tensor: Tensor) -> VariableHandle | None:
     """The variable that a reference or resource tensor stands for; None where it is some other resource."""
+    op = maker_of(tensor)
+    return make_handle(op) if op is not None and "state" in op.definition.kernel_services else None
+
+
+def maker_of(tensor: Tensor) -> Operation | None:
+    """The operation without inputs that a reference or resource comes from; None where there is no such."""
     op = tensor.op
     while op.inputs:
-        source = next((t for t in op.inputs if t.dtype.is_ref or t.dtype is resource), None)
+        if op.type in region_plan.LOOPS:  # in a loop each stays in its place
+            source: Tensor | None = op.inputs[tensor.value_index]
+        else:
+            source = next((t for t in op.inputs if t.dtype.is_ref or t.dtype is resource), None)
         if source is None:
             return None
-        op = source.op
-    return make_handle(op) if "state" in op.definition.kernel_services else None
+        tensor, op = source, source.op
+    return op
 
 
 def make_handle(op: Operation) -> VariableHandle:

@@ -498,6 +498,19 @@ def test_unused_arguments_have_no_gradient():
     assert by_x.numpy() == 2 and by_y is None
 
 
+def test_variables_of_called_functions():
+    """Also of those that had their trace before."""
+    v = tf.Variable(2.0)
+    inner = tf.function(lambda x: x * v)
+    inner(tf.constant(1.0))
+    outer = tf.function(lambda x: inner(x) * 3.0)
+    outer(tf.constant(1.0))
+    with tf.GradientTape() as tape:
+        y = outer(tf.constant(5.0))
+    assert tape.gradient(y, v).numpy() == 15
+    assert outer.get_concrete_function(tf.constant(1.0)).variables == (v,)
+
+
 # --- Threads ----------------------------------------------------------------------------------------------------------
 
 

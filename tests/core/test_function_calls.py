@@ -281,15 +281,22 @@ def test_deep_functions(graph):
 
 def test_many_calls_are_made_once(graph):
     started = time.perf_counter()
-    tf.import_graph_def(chain(40, 3), name="")
+    tf.import_graph_def(chain(11, 3), name="")
     assert time.perf_counter() - started < 5.0
-    assert len(names_of(graph.as_graph_def())) == 40
+    assert len(names_of(graph.as_graph_def())) == 11
+
+
+def test_calls_that_are_too_much_work_are_refused(graph):
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match="operations with the functions that it calls; at most 1048576 are read"):
+        tf.import_graph_def(chain(40, 3), name="")
+    assert time.perf_counter() - started < 5.0
 
 
 def test_calls_that_multiply_are_refused(graph):
     """Each function calls the one before with a longer and longer vector, which is another function each time."""
     functions = [SQUARE.replace("'square'", "'f0'")]
-    for number in range(1, 45):
+    for number in range(1, 17):
         functions.append(function_def(
             f"f{number}", ["a"], ["b"], ZERO,
             node_def("one", "ConcatV2", "a", "a", "zero:output:0", N="i: 2", Tidx="type: DT_INT32"),
@@ -299,10 +306,10 @@ def test_calls_that_multiply_are_refused(graph):
                      Tidx="type: DT_INT32"),
             call(("n", f"f{number - 1}"), "one:output:0"), call(("m", f"f{number - 1}"), "two:output:0"), b="m:b:0",
         ))  # fmt: skip
-    message = read(X + call(("y", "f44"), "x"), *functions)
+    message = read(X + call(("y", "f16"), "x"), *functions)
     message.node[0].attr["shape"].shape.dim.add(size=1)
     started = time.perf_counter()
-    with pytest.raises(ValueError, match="call each other too often|too large|overflow"):
+    with pytest.raises(ValueError, match="call each other too often"):
         tf.import_graph_def(message)
     assert time.perf_counter() - started < 20.0
     assert not graph.get_operations()

@@ -290,6 +290,26 @@ def test_a_branch_that_changes_a_reference_has_effects(graph):
     assert True in refs
 
 
+def test_loops_get_a_counter(graph):
+    """TensorFlow differentiates a loop by its first two variables."""
+
+    @tf.function
+    def double(x):
+        return tf.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 2.0), [0, x])
+
+    y = double(tf.placeholder(tf.float32, [], name="x"))[1]
+    library = {item.signature.name: item for item in graph.as_graph_def().library.function}
+    (loop,) = (node for item in library.values() for node in item.node_def if node.op.endswith("While"))
+    assert list(loop.attr["T"].list.type) == [tf.int32.as_datatype_enum] * 3 + [tf.float32.as_datatype_enum]
+    assert [name.partition(":")[0] for name in loop.input[:2]] == [
+        f"{loop.name}/loop_counter", f"{loop.name}/maximum_iterations",
+    ]  # fmt: skip
+    body = library[loop.attr["body"].func.name]
+    assert [arg.type for arg in body.signature.input_arg] == [arg.type for arg in body.signature.output_arg]
+    with tf.Session() as session:
+        assert session.run(y, {"x:0": 1.0}) == 8
+
+
 @pytest.mark.parametrize(
     "build",
     [lambda: with_variable(True), lambda: with_variable(False), loops, gradient, functional, cases, called],

@@ -58,3 +58,49 @@ def test_specs_of_a_signature_keep_their_names():
     f = tf.function(lambda x, y: (x, y), input_signature=signature)
     (first, second), _ = f.get_concrete_function().structured_input_signature
     assert (first.name, second.name) == ("q", "y")
+
+
+def test_lists_stand_for_tensors():
+    concrete = tf.function(lambda x, y: x + y[0] * y[1]).get_concrete_function(
+        tf.TensorSpec([None]), [tf.TensorSpec([]), tf.TensorSpec([None], name="factor")]
+    )
+    pair = [3.0, tf.constant([4.0, 5.0])]
+    for found in (concrete([1.0, 2.0], pair), concrete(x=[1.0, 2.0], y=pair)):
+        assert found.numpy().tolist() == [13.0, 17.0]
+
+
+def test_sparse_tensors_in_a_signature():
+    traced = []
+
+    @tf.function(input_signature=[tf.SparseTensorSpec([None, 3], tf.float32), (SCALAR, {"q": tf.TensorSpec([2])})])
+    def f(sparse, pair):
+        traced.append(0)
+        return sparse, sparse.values * pair[0], pair[1]
+
+    sparse = tf.SparseTensor([[0, 0], [1, 2]], [1.0, 2.0], [2, 3])
+    assert f(sparse, (3.0, {"q": [1.0, 2.0]}))[1].numpy().tolist() == [3.0, 6.0]
+    concrete = f.get_concrete_function()
+    assert len(traced) == 1
+    args, kwargs = concrete.structured_input_signature
+    assert args[0] == tf.SparseTensorSpec([None, 3], tf.float32) and args[1][1]["q"].shape == [2] and not kwargs
+    given = concrete.structured_outputs
+    assert isinstance(given[0], tf.SparseTensorSpec) and given[1].shape == [None] and given[2]["q"].shape == [2]
+    for pair in ([3.0, {"q": [1.0, 2.0]}], (3.0, {"r": [1.0, 2.0]}), (3.0,), 3.0):
+        with pytest.raises(TypeError, match="does not have the structure of"):
+            f(sparse, pair)
+    with pytest.raises(TypeError, match="does not have the structure of"):
+        f(tf.ones([2, 3]), (3.0, {"q": [1.0, 2.0]}))
+
+
+def test_specs_and_tracked_containers_share_traces():
+    traced = []
+    f = tf.function(lambda *args: traced.append(0))
+    f.get_concrete_function(tf.SparseTensorSpec([2, 3], tf.float32))
+    f(tf.SparseTensor([[0, 0]], [1.0], [2, 3]))
+    f(tf.SparseTensor([[0, 0], [1, 1]], [1.0, 2.0], [2, 3]))
+    before = len(traced)
+    module = tf.Module()
+    module.parts = [tf.constant(1.0)], {"a": tf.constant(1.0)}
+    f(*module.parts)
+    f([tf.constant(2.0)], {"a": tf.constant(2.0)})
+    assert len(traced) == before + 1

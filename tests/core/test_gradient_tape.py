@@ -46,6 +46,30 @@ def test_a_scalar():
     assert float(tape.gradient(y, x)) == 6.0
 
 
+def test_what_is_not_watched_has_no_gradient():
+    w, fixed, x = tf.Variable(2.0), tf.Variable(3.0, trainable=False), tf.constant(5.0)
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            y = w * fixed
+            z = tf.function(lambda x: x * y)(x)
+        return tape.gradient(z, [w, fixed, x, y, z])
+
+    assert_both(gradients, [15.0, None, None, 5.0, 1.0])
+    with tf.GradientTape(persistent=True) as tape:
+        y = tf.reshape(w * x, [1])
+        assert tape.jacobian(y, [w, x])[1] is None
+        tape.watch(x)  # late, but what depends on it was recorded because of the variable
+    assert float(tape.gradient(y, x)) == 2.0
+    with tf.GradientTape() as tape:
+        y = w * tf.ones([2, 3])
+    assert float(tape.gradient(y, fixed, unconnected_gradients="zero")) == 0.0
+    with tf.GradientTape() as tape:
+        rows = tf.ones([2, 1])
+        y = w * rows
+    assert not tape.batch_jacobian(y, rows).numpy().any()
+
+
 def test_gradients_have_the_structure_of_the_sources():
     w, b = tf.Variable([[1.0, 2.0], [3.0, 4.0]]), tf.Variable([0.5, -0.5])
     x = tf.constant([[1.0, 2.0]])

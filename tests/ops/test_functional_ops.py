@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import millstream as tf
+from millstream.core import opdef
 
 MODES = {"eager": lambda function: function, "function": lambda function: tf.function(function, autograph=False)}
 
@@ -55,6 +56,20 @@ def test_branches_change_variables(run) -> None:
     assert v.numpy() == 3.0
     change(tf.constant(-2.0))
     assert v.numpy() == 0.0
+
+
+def test_a_loop_hands_on_which_variable_is_which() -> None:
+    v, w = tf.Variable(tf.ones([2, 3])), tf.Variable(tf.zeros([4]))
+
+    @tf.function(autograph=False)
+    def read(turns: Any) -> Any:
+        _, first, second = tf.while_loop(
+            lambda i, a, b: i < turns, lambda i, a, b: (i + 1, a, b), [0, v.handle, w.handle]
+        )
+        shapes = [opdef.find("VariableShape")(handle) for handle in (first, second)]
+        return [*shapes, opdef.find("ReadVariableOp")(second, dtype=tf.float32)]
+
+    assert [item.numpy().tolist() for item in read(tf.constant(3))] == [[2, 3], [4], [0, 0, 0, 0]]
 
 
 def test_a_branch_that_does_not_run_reads_no_uninitialised_variable() -> None:
