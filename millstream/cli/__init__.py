@@ -2,21 +2,47 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from millstream import __version__
+from millstream.cli import checkpoint, graph, saved_model
 
 EPILOG = """examples:
   millstream run train.py --steps 1000    runs a program that says `import tensorflow as tf`
   millstream run -v -m package.train      a module, and says for which TensorFlow it was written
   millstream check train.py               lists the tf.* names that it uses and those that are missing
   millstream info                         versions, devices, native kernels
+  millstream checkpoint ls model          the checkpoints of a folder, or the tensors of one
+  millstream saved_model show --all --dir model    signatures and functions of a SavedModel
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
-    arguments = parser().parse_args(argv)
+    with _ended_by_closed_pipes():
+        arguments = parser().parse_args(argv)
+        if arguments.command != "run":
+            return _run_command(arguments)
+    from millstream.cli.run import run
+
+    return run(arguments.program, arguments.arguments, arguments.api, arguments.module, arguments.verbose)
+
+
+@contextmanager
+def _ended_by_closed_pipes() -> Iterator[None]:
+    """Lets the process end without a word, as others do, when nobody reads its output any more: `... | head -1`."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        signal.signal(signal.SIGPIPE, before)
+
+
+def _run_command(arguments: argparse.Namespace) -> int:
     if arguments.command == "check":
         from millstream.cli.check import check
 
@@ -25,9 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from millstream.cli.info import info
 
         return info(arguments.json)
-    from millstream.cli.run import run
-
-    return run(arguments.program, arguments.arguments, arguments.api, arguments.module, arguments.verbose)
+    if arguments.command == "checkpoint":
+        return checkpoint.checkpoint(arguments)
+    if arguments.command == "graph":
+        return graph.graph(arguments)
+    return saved_model.saved_model(arguments)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,10 +63,14 @@ def parser() -> argparse.ArgumentParser:
         "millstream", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"millstream {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="{run,check,info}")
+    names = "{run,check,info,checkpoint,graph,saved_model}"
+    commands = top.add_subparsers(dest="command", required=True, metavar=names)
     _add_run(commands.add_parser("run", help="run a TensorFlow program unmodified"))
     _add_check(commands.add_parser("check", help="list the tf.* names that programs use and those missing"))
     _add_info(commands.add_parser("info", help="show versions, devices and whether there are native kernels"))
+    checkpoint.add_commands(commands.add_parser("checkpoint", help="list checkpoints and their tensors, show values"))
+    graph.add_commands(commands.add_parser("graph", help="show, freeze and optimize graphs in files"))
+    saved_model.add_commands(commands.add_parser("saved_model", help="show, run and scan SavedModels"))
     return top
 
 

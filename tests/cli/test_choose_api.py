@@ -19,6 +19,8 @@ TF = "import tensorflow as tf\n"
         (TF + "tf.random.set_seed\ntf.Session\ntf.placeholder", 1, "it uses tf.Session (line 3"),
         (TF + "tf.random.set_seed\ntf.random.Generator\ntf.Session", 2, "it uses tf.Session"),
         ("import tensorflow.compat.v1 as tf\ntf.Session", 1, "it uses tf.compat.v1.Session (line 2"),
+        (TF + "tf.compat.v1.Session\ntf.function", 2, "it uses tf.function (line 3 of program.py) beside tf.compat"),
+        (TF + "tf.compat.v1.disable_v2_behavior()\ntf.function", 1, "it uses tf.compat.v1.disable_v2_behavior"),
         (TF + "tf.compat.v1.Session\ntf.random.set_seed", 2, "it uses tf.random.set_seed"),
         (TF + "print(tf.constant(1))", 2, "it uses no name that only 1.x has"),
         ("print 1", 2, "it uses no name that only 1.x has"),
