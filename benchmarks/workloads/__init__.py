@@ -17,10 +17,11 @@ Python 3.7; so does `peers/`, which has what the convolutional and the recurrent
 import importlib
 
 NAMES = tuple(
-    "mlp_step run_latency graph_build import_time hello_world first_step init60 memory "
+    "mlp_step run_latency graph_build import_graph import_time hello_world first_step init60 memory "
     "eager_add eager_mlp function_mlp function_call first_ops function_first_step "
     "lenet_step resnet20_step vgg_batch1 vgg_batch32 separable_step resnet56_compile truncated_normal "
-    "sine_lstm_step language_model_step while_loop host_loop".split()
+    "sine_lstm_step language_model_step while_loop host_loop scalar_summaries merged_summaries eager_summaries "
+    "checkpoint_save checkpoint_restore checkpoint_read_one checkpoint_memory".split()
 )
 
 
