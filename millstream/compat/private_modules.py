@@ -17,7 +17,10 @@ PYTHON = {
     "": "tf",
     # framework
     "framework.constant_op": "tf",
-    "framework.convert_to_constants": "tf.graph_util tf",
+    "framework.convert_to_constants": """
+        millstream.graph_util.freeze_function
+        convert_variables_to_constants_from_session_graph=tf.graph_util.convert_variables_to_constants
+        tf.graph_util tf""",
     "framework.device": "tf millstream.core.device",
     "framework.device_spec": "tf millstream.core.device",
     "framework.dtypes": "tf tf.dtypes millstream.core.dtypes",
@@ -25,13 +28,14 @@ PYTHON = {
     "framework.errors_impl": "tf.errors tf millstream.core.errors",
     "framework.function": "tf",
     "framework.graph_io": "tf.io tf.train",
-    "framework.graph_util": "tf.graph_util",
-    "framework.graph_util_impl": "tf.graph_util",
+    "framework.graph_util": "tf.graph_util millstream.graph_util.parts millstream.graph_util.freeze",
+    "framework.graph_util_impl": "tf.graph_util millstream.graph_util.parts millstream.graph_util.freeze",
     "framework.importer": "tf tf.graph_util",
     "framework.indexed_slices": "tf millstream.core.indexed_slices",
     "framework.load_library": "tf",
-    "framework.meta_graph": "tf.train",
-    "framework.ops": "tf millstream.core.graph millstream.core.convert millstream.core.conversion",
+    "framework.meta_graph": "millstream.train.meta_graph_scopes",
+    "framework.ops": """
+        tf millstream.core.graph millstream.core.convert millstream.core.conversion millstream.train.collection_defs""",
     "framework.random_seed": "tf tf.random",
     "framework.smart_cond": "millstream.ops.smart_cond",
     "framework.sparse_tensor": "tf tf.sparse",
@@ -93,6 +97,7 @@ PYTHON = {
     "ops.partitioned_variables": "tf",
     "ops.random_ops": "tf tf.random tf.image",
     "ops.resource_variable_ops": "tf millstream.core.resource_variables",
+    "ops.resources": "millstream.ops.resources",
     "ops.rnn": "tf.nn",
     "ops.rnn_cell": "tf.nn.rnn_cell",
     "ops.rnn_cell_impl": "tf.nn.rnn_cell",
@@ -116,13 +121,15 @@ PYTHON = {
     "ops.summary_ops_v2": "tf.summary",
     "ops.template": "tf",
     "ops.tensor_array_ops": "tf",
-    "ops.variable_scope": "tf millstream.core.variable_scope",
-    "ops.variables": "tf millstream.core.variables",
+    "ops.variable_scope": """
+        tf millstream.core.variable_scope
+        _PartitionInfo=millstream.core.partitioned_variable.PartitionInfo""",
+    "ops.variables": "tf millstream.core.variables millstream.core.partitioned_variable",
     # running
     "client.client_lib": "tf tf.errors",
     "client.device_lib": "list_local_devices=millstream.runtime.devices.list_devices",
     "client.session": "tf millstream.runtime.session",
-    "client.timeline": "millstream.compat.timeline",
+    "client.timeline": "millstream.runtime.timeline",
     "eager.backprop": "tf",
     "eager.context": "tf tf.config.experimental millstream.core.context",
     "eager.def_function": "tf",
@@ -130,22 +137,47 @@ PYTHON = {
     # training
     **dict.fromkeys(
         """
-        training.adadelta training.adagrad training.adagrad_da training.adam training.basic_loops
+        training.adadelta training.adagrad training.adagrad_da training.adam
         training.checkpoint_management training.checkpoint_utils training.coordinator training.device_setter
         training.ftrl training.gradient_descent training.input training.learning_rate_decay training.momentum
-        training.monitored_session training.optimizer training.proximal_adagrad
+        training.optimizer training.proximal_adagrad
         training.proximal_gradient_descent training.queue_runner training.queue_runner_impl training.rmsprop
-        training.saver training.server_lib training.session_manager training.session_run_hook
-        training.supervisor training.sync_replicas_optimizer training.warm_starting_util
+        training.server_lib training.sync_replicas_optimizer
         """.split(),
         "tf.train",
     ),
-    "training.basic_session_run_hooks": "tf.train tf.summary",
+    "training.basic_loops": "tf.train millstream.train.basic_loops",
+    "training.basic_session_run_hooks": """
+        tf.train tf.summary millstream.train.checkpoint_hooks millstream.train.logging_hooks
+        millstream.train.step_hooks millstream.train.step_timer millstream.train.summary_hooks
+        millstream.train.value_hooks""",
+    "training.evaluation": """
+        millstream.contrib.training.evaluation
+        _StopAfterNEvalsHook=millstream.contrib.training.evaluation.StopAfterNEvalsHook
+        _get_or_create_eval_step=millstream.contrib.training.evaluation.get_or_create_eval_step
+        _evaluate_once=millstream.contrib.training.evaluation.evaluate_once""",
+    "training.session_manager": "tf.train millstream.train.session_manager",
+    "training.session_run_hook": "tf.train millstream.train.session_run_hook",
+    "training.warm_starting_util": "tf.train millstream.train.warm_start",
     "training.moving_averages": "tf.train millstream.train.moving_averages",
+    "training.monitored_session": """
+        tf.train millstream.train.monitored_session millstream.train.session_layers
+        millstream.train.session_creators""",
+    "training.supervisor": "tf.train millstream.train.supervisor",
+    "training.saver": """
+        tf.train millstream.train.saver millstream.train.meta_graph_import
+        _import_meta_graph_with_return_elements=millstream.train.meta_graph_import.import_with_elements""",
     "training.slot_creator": "millstream.train.slot_creator",
-    "training.summary_io": "tf.train tf.summary SummaryWriter=tf.summary.FileWriter",
+    "training.summary_io": """
+        tf.train tf.summary SummaryWriter=millstream.summary.file_writer.FileWriter
+        SummaryWriterCache=millstream.summary.file_writer.FileWriterCache""",
+    "training.tracking.base": "millstream.core.trackable",
+    "training.tracking.data_structures": "millstream.core.trackable_containers millstream.core.trackable",
+    "training.tracking.python_state": "tf.train.experimental",
+    "training.tracking.tracking": "millstream.core.trackable",
+    "training.tracking.util": "tf.train millstream.contrib.checkpoint.inspection millstream.train.checkpoint_status",
     "training.training": "tf.train tf.io",
-    "training.training_util": "tf.train",
+    "training.training_util": "tf.train millstream.train.training_util",
     # files, formats
     "lib.io.file_io": """
         FileIO=tf.gfile.GFile file_exists=tf.gfile.Exists delete_file=tf.gfile.Remove
@@ -156,11 +188,35 @@ PYTHON = {
     "lib.io.python_io": "tf.io tf.python_io",
     "lib.io.tf_record": "tf.io tf.python_io",
     "saved_model": "tf.saved_model*",
-    "saved_model.builder_impl": "tf.saved_model.builder tf.saved_model",
-    "saved_model.loader_impl": "tf.saved_model.loader tf.saved_model",
-    "saved_model.signature_def_utils_impl": "tf.saved_model.signature_def_utils tf.saved_model",
-    "saved_model.utils_impl": "tf.saved_model.utils tf.saved_model",
+    "saved_model.builder_impl": "tf.saved_model.builder tf.saved_model millstream.saved_model.builder",
+    "saved_model.constants": "millstream.saved_model.constants",
+    "saved_model.loader_impl": """
+        tf.saved_model.loader tf.saved_model millstream.saved_model.loader millstream.saved_model.assets
+        millstream.saved_model.folders""",
+    "saved_model.main_op_impl": "tf.saved_model.main_op",
+    "saved_model.method_name_updater": "millstream.saved_model.method_names",
+    "saved_model.path_helpers": """
+        get_assets_dir=millstream.saved_model.folders.assets_folder
+        get_variables_dir=millstream.saved_model.folders.variables_folder
+        get_variables_path=millstream.saved_model.folders.variables_prefix""",
+    "saved_model.signature_constants": "millstream.saved_model.constants",
+    "saved_model.signature_def_utils": """
+        tf.saved_model.signature_def_utils millstream.saved_model.signature_defs millstream.saved_model.method_names""",
+    "saved_model.signature_def_utils_impl": "tf.saved_model.signature_def_utils millstream.saved_model.signature_defs",
     "saved_model.simple_save": "tf.saved_model",
+    "saved_model.tag_constants": "millstream.saved_model.constants",
+    "saved_model.utils": "tf.saved_model.utils millstream.saved_model.tensor_info",
+    "saved_model.utils_impl": """
+        tf.saved_model.utils tf.saved_model millstream.saved_model.tensor_info
+        get_assets_dir=millstream.saved_model.folders.assets_folder
+        get_variables_dir=millstream.saved_model.folders.variables_folder
+        get_variables_path=millstream.saved_model.folders.variables_prefix""",
+    "tools.inspect_checkpoint": "millstream.cli.inspect_checkpoint",
+    "tools.freeze_graph": "millstream.graph_util.freeze_files",
+    "tools.optimize_for_inference_lib": "millstream.graph_util.inference",
+    "tools.strip_unused_lib": "millstream.graph_util.inference",
+    "tools.saved_model_cli": "millstream.cli.saved_model millstream.saved_model.inspection",
+    "tools.saved_model_utils": "millstream.saved_model.inspection",
     "summary": "tf.summary",
     "summary.summary": "tf.summary tf",
     "summary.summary_iterator": "tf.train",

@@ -7,6 +7,7 @@ from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
     from millstream._api.v1 import app as app
+    from millstream._api.v1 import audio as audio
     from millstream._api.v1 import autograph as autograph
     from millstream._api.v1 import bitwise as bitwise
     from millstream._api.v1 import compat as compat
@@ -15,6 +16,7 @@ if _typing.TYPE_CHECKING:
     from millstream._api.v1 import debugging as debugging
     from millstream._api.v1 import dtypes as dtypes
     from millstream._api.v1 import errors as errors
+    from millstream._api.v1 import estimator as estimator
     from millstream._api.v1 import experimental as experimental
     from millstream._api.v1 import flags as flags
     from millstream._api.v1 import gfile as gfile
@@ -31,10 +33,12 @@ if _typing.TYPE_CHECKING:
     from millstream._api.v1 import math as math
     from millstream._api.v1 import nest as nest
     from millstream._api.v1 import nn as nn
+    from millstream._api.v1 import python_io as python_io
     from millstream._api.v1 import quantization as quantization
     from millstream._api.v1 import queue as queue
     from millstream._api.v1 import random as random
     from millstream._api.v1 import raw_ops as raw_ops
+    from millstream._api.v1 import saved_model as saved_model
     from millstream._api.v1 import signal as signal
     from millstream._api.v1 import sparse as sparse
     from millstream._api.v1 import spectral as spectral
@@ -659,6 +663,7 @@ else:
         "atan": "millstream.ops.elementwise_ops:atan",
         "atan2": "millstream.ops.arithmetic_ops:atan2",
         "atanh": "millstream.ops.elementwise_ops:atanh",
+        "audio": "millstream._api.v1.audio",
         "autograph": "millstream._api.v1.autograph",
         "batch_gather": "millstream.ops.gather_ops:batch_gather",
         "batch_scatter_update": "millstream.ops.state_nd_ops:batch_scatter_update",
@@ -744,6 +749,7 @@ else:
         "erf": "millstream.ops.special_math_ops:erf",
         "erfc": "millstream.ops.special_math_ops:erfc",
         "errors": "millstream._api.v1.errors",
+        "estimator": "millstream._api.v1.estimator",
         "executing_eagerly": "millstream.core.context:executing_eagerly",
         "exp": "millstream.ops.elementwise_ops:exp",
         "expand_dims": "millstream.ops.reshape_ops:expand_dims",
@@ -907,6 +913,7 @@ else:
         "print": "millstream.ops.logging_ops:print_",
         "py_func": "millstream.ops.script_ops:py_func",
         "py_function": "millstream.ops.py_function_ops:py_function",
+        "python_io": "millstream._api.v1.python_io",
         "qint16": "millstream.core.dtypes:qint16",
         "qint32": "millstream.core.dtypes:qint32",
         "qint8": "millstream.core.dtypes:qint8",
@@ -957,6 +964,7 @@ else:
         "round": "millstream.ops.elementwise_ops:round",
         "rsqrt": "millstream.ops.elementwise_ops:rsqrt",
         "saturate_cast": "millstream.ops.math_ops:saturate_cast",
+        "saved_model": "millstream._api.v1.saved_model",
         "scalar_mul": "millstream.ops.arithmetic_ops:scalar_mul",
         "scan": "millstream.ops.row_loops:scan",
         "scatter_add": "millstream.ops.state_ops:scatter_add",
@@ -1200,6 +1208,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "audio",
     "autograph",
     "batch_gather",
     "batch_scatter_update",
@@ -1285,6 +1294,7 @@ __all__ = [
     "erf",
     "erfc",
     "errors",
+    "estimator",
     "executing_eagerly",
     "exp",
     "expand_dims",
@@ -1448,6 +1458,7 @@ __all__ = [
     "print",
     "py_func",
     "py_function",
+    "python_io",
     "qint16",
     "qint32",
     "qint8",
@@ -1498,6 +1509,7 @@ __all__ = [
     "round",
     "rsqrt",
     "saturate_cast",
+    "saved_model",
     "scalar_mul",
     "scan",
     "scatter_add",

@@ -6,6 +6,7 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v2 import audio as audio
     from millstream._api.v2 import autodiff as autodiff
     from millstream._api.v2 import autograph as autograph
     from millstream._api.v2 import bitwise as bitwise
@@ -27,9 +28,11 @@ if _typing.TYPE_CHECKING:
     from millstream._api.v2 import queue as queue
     from millstream._api.v2 import random as random
     from millstream._api.v2 import raw_ops as raw_ops
+    from millstream._api.v2 import saved_model as saved_model
     from millstream._api.v2 import signal as signal
     from millstream._api.v2 import sparse as sparse
     from millstream._api.v2 import strings as strings
+    from millstream._api.v2 import summary as summary
     from millstream._api.v2 import sysconfig as sysconfig
     from millstream._api.v2 import test as test
     from millstream._api.v2 import train as train
@@ -322,6 +325,7 @@ else:
         "atan": "millstream.ops.elementwise_ops:atan",
         "atan2": "millstream.ops.arithmetic_ops:atan2",
         "atanh": "millstream.ops.elementwise_ops:atanh",
+        "audio": "millstream._api.v2.audio",
         "autodiff": "millstream._api.v2.autodiff",
         "autograph": "millstream._api.v2.autograph",
         "batch_to_space": "millstream.ops.space_ops:batch_to_space_nd",
@@ -482,6 +486,7 @@ else:
         "roll": "millstream.ops.pad_ops:roll",
         "round": "millstream.ops.elementwise_ops:round",
         "saturate_cast": "millstream.ops.math_ops:saturate_cast_v2",
+        "saved_model": "millstream._api.v2.saved_model",
         "scalar_mul": "millstream.ops.arithmetic_ops:scalar_mul",
         "scan": "millstream.ops.row_loops:scan",
         "scatter_nd": "millstream.ops.nd_index_ops:scatter_nd_v2",
@@ -510,6 +515,7 @@ else:
         "string": "millstream.core.dtypes:string",
         "strings": "millstream._api.v2.strings",
         "subtract": "millstream.ops.arithmetic_ops:subtract",
+        "summary": "millstream._api.v2.summary",
         "switch_case": "millstream.ops.case:switch_case",
         "sysconfig": "millstream._api.v2.sysconfig",
         "tan": "millstream.ops.elementwise_ops:tan",
@@ -595,6 +601,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "audio",
     "autodiff",
     "autograph",
     "batch_to_space",
@@ -755,6 +762,7 @@ __all__ = [
     "roll",
     "round",
     "saturate_cast",
+    "saved_model",
     "scalar_mul",
     "scan",
     "scatter_nd",
@@ -783,6 +791,7 @@ __all__ = [
     "string",
     "strings",
     "subtract",
+    "summary",
     "switch_case",
     "sysconfig",
     "tan",

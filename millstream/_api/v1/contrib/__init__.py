@@ -7,29 +7,44 @@ from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
     from millstream._api.v1.contrib import checkpoint as checkpoint
+    from millstream._api.v1.contrib import deprecated as deprecated
     from millstream._api.v1.contrib import eager as eager
     from millstream._api.v1.contrib import framework as framework
     from millstream._api.v1.contrib import layers as layers
+    from millstream._api.v1.contrib import predictor as predictor
     from millstream._api.v1.contrib import rnn as rnn
+    from millstream._api.v1.contrib import slim as slim
+    from millstream._api.v1.contrib import summary as summary
     from millstream._api.v1.contrib import tensorboard as tensorboard
+    from millstream._api.v1.contrib import training as training
     from millstream._api.v1.contrib import util as util
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "checkpoint": "millstream._api.v1.contrib.checkpoint",
+        "deprecated": "millstream._api.v1.contrib.deprecated",
         "eager": "millstream._api.v1.contrib.eager",
         "framework": "millstream._api.v1.contrib.framework",
         "layers": "millstream._api.v1.contrib.layers",
+        "predictor": "millstream._api.v1.contrib.predictor",
         "rnn": "millstream._api.v1.contrib.rnn",
+        "slim": "millstream._api.v1.contrib.slim",
+        "summary": "millstream._api.v1.contrib.summary",
         "tensorboard": "millstream._api.v1.contrib.tensorboard",
+        "training": "millstream._api.v1.contrib.training",
         "util": "millstream._api.v1.contrib.util",
     })
 
 __all__ = [
     "checkpoint",
+    "deprecated",
     "eager",
     "framework",
     "layers",
+    "predictor",
     "rnn",
+    "slim",
+    "summary",
     "tensorboard",
+    "training",
     "util",
 ]

@@ -7,11 +7,26 @@ from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
     from millstream.core.graph_import import import_graph_def as import_graph_def
+    from millstream.graph_util.freeze import convert_variables_to_constants as convert_variables_to_constants
+    from millstream.graph_util.parts import extract_sub_graph as extract_sub_graph
+    from millstream.graph_util.parts import must_run_on_cpu as must_run_on_cpu
+    from millstream.graph_util.parts import remove_training_nodes as remove_training_nodes
+    from millstream.graph_util.parts import tensor_shape_from_node_def_name as tensor_shape_from_node_def_name
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "convert_variables_to_constants": "millstream.graph_util.freeze:convert_variables_to_constants",
+        "extract_sub_graph": "millstream.graph_util.parts:extract_sub_graph",
         "import_graph_def": "millstream.core.graph_import:import_graph_def",
+        "must_run_on_cpu": "millstream.graph_util.parts:must_run_on_cpu",
+        "remove_training_nodes": "millstream.graph_util.parts:remove_training_nodes",
+        "tensor_shape_from_node_def_name": "millstream.graph_util.parts:tensor_shape_from_node_def_name",
     })
 
 __all__ = [
+    "convert_variables_to_constants",
+    "extract_sub_graph",
     "import_graph_def",
+    "must_run_on_cpu",
+    "remove_training_nodes",
+    "tensor_shape_from_node_def_name",
 ]

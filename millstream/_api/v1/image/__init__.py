@@ -6,17 +6,20 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream.ops.media_ops import encode_png as encode_png
     from millstream.ops.patch_ops import extract_image_patches as extract_image_patches
     from millstream.ops.patch_ops import extract_patches as extract_patches
     from millstream.ops.random_ops import random_crop as random_crop
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "encode_png": "millstream.ops.media_ops:encode_png",
         "extract_image_patches": "millstream.ops.patch_ops:extract_image_patches",
         "extract_patches": "millstream.ops.patch_ops:extract_patches",
         "random_crop": "millstream.ops.random_ops:random_crop",
     })
 
 __all__ = [
+    "encode_png",
     "extract_image_patches",
     "extract_patches",
     "random_crop",

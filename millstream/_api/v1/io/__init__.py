@@ -8,6 +8,10 @@ from millstream.public.namespaces import dynamic as _dynamic
 if _typing.TYPE_CHECKING:
     from millstream._api.v1.io import gfile as gfile
     from millstream.core.graph_io import write_graph as write_graph
+    from millstream.io.tf_record import TFRecordCompressionType as TFRecordCompressionType
+    from millstream.io.tf_record import TFRecordOptions as TFRecordOptions
+    from millstream.io.tf_record import TFRecordWriter as TFRecordWriter
+    from millstream.io.tf_record import tf_record_iterator as tf_record_iterator
     from millstream.ops.queues import PaddingFIFOQueue as PaddingFIFOQueue
     from millstream.ops.queues import PriorityQueue as PriorityQueue
     from millstream.ops.queues import QueueBase as QueueBase
@@ -18,7 +22,11 @@ else:
         "PriorityQueue": "millstream.ops.queues:PriorityQueue",
         "QueueBase": "millstream.ops.queues:QueueBase",
         "RandomShuffleQueue": "millstream.ops.queues:RandomShuffleQueue",
+        "TFRecordCompressionType": "millstream.io.tf_record:TFRecordCompressionType",
+        "TFRecordOptions": "millstream.io.tf_record:TFRecordOptions",
+        "TFRecordWriter": "millstream.io.tf_record:TFRecordWriter",
         "gfile": "millstream._api.v1.io.gfile",
+        "tf_record_iterator": "millstream.io.tf_record:tf_record_iterator",
         "write_graph": "millstream.core.graph_io:write_graph",
     })
 
@@ -27,6 +35,10 @@ __all__ = [
     "PriorityQueue",
     "QueueBase",
     "RandomShuffleQueue",
+    "TFRecordCompressionType",
+    "TFRecordOptions",
+    "TFRecordWriter",
     "gfile",
+    "tf_record_iterator",
     "write_graph",
 ]

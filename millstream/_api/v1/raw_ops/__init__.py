@@ -87,6 +87,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import CheckNumerics as CheckNumerics
     from millstream.public.raw_ops import Cholesky as Cholesky
     from millstream.public.raw_ops import ClipByValue as ClipByValue
+    from millstream.public.raw_ops import CloseSummaryWriter as CloseSummaryWriter
     from millstream.public.raw_ops import Complex as Complex
     from millstream.public.raw_ops import ComplexAbs as ComplexAbs
     from millstream.public.raw_ops import ComputeAccidentalHits as ComputeAccidentalHits
@@ -105,6 +106,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Cos as Cos
     from millstream.public.raw_ops import Cosh as Cosh
     from millstream.public.raw_ops import CountUpTo as CountUpTo
+    from millstream.public.raw_ops import CreateSummaryFileWriter as CreateSummaryFileWriter
     from millstream.public.raw_ops import Cross as Cross
     from millstream.public.raw_ops import Cumprod as Cumprod
     from millstream.public.raw_ops import Cumsum as Cumsum
@@ -132,6 +134,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Elu as Elu
     from millstream.public.raw_ops import EluGrad as EluGrad
     from millstream.public.raw_ops import EmptyTensorList as EmptyTensorList
+    from millstream.public.raw_ops import EncodePng as EncodePng
+    from millstream.public.raw_ops import EncodeWav as EncodeWav
     from millstream.public.raw_ops import EnsureShape as EnsureShape
     from millstream.public.raw_ops import Equal as Equal
     from millstream.public.raw_ops import Erf as Erf
@@ -160,6 +164,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Floor as Floor
     from millstream.public.raw_ops import FloorDiv as FloorDiv
     from millstream.public.raw_ops import FloorMod as FloorMod
+    from millstream.public.raw_ops import FlushSummaryWriter as FlushSummaryWriter
     from millstream.public.raw_ops import FractionalAvgPool as FractionalAvgPool
     from millstream.public.raw_ops import FractionalAvgPoolGrad as FractionalAvgPoolGrad
     from millstream.public.raw_ops import FractionalMaxPool as FractionalMaxPool
@@ -175,6 +180,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Gather as Gather
     from millstream.public.raw_ops import GatherNd as GatherNd
     from millstream.public.raw_ops import GatherV2 as GatherV2
+    from millstream.public.raw_ops import GenerateVocabRemapping as GenerateVocabRemapping
     from millstream.public.raw_ops import Greater as Greater
     from millstream.public.raw_ops import GreaterEqual as GreaterEqual
     from millstream.public.raw_ops import GuaranteeConst as GuaranteeConst
@@ -191,6 +197,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Igammac as Igammac
     from millstream.public.raw_ops import Imag as Imag
     from millstream.public.raw_ops import ImageSummary as ImageSummary
+    from millstream.public.raw_ops import ImportEvent as ImportEvent
     from millstream.public.raw_ops import InTopK as InTopK
     from millstream.public.raw_ops import InTopKV2 as InTopKV2
     from millstream.public.raw_ops import Inv as Inv
@@ -215,6 +222,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Lgamma as Lgamma
     from millstream.public.raw_ops import LinSpace as LinSpace
     from millstream.public.raw_ops import ListDiff as ListDiff
+    from millstream.public.raw_ops import LoadAndRemapMatrix as LoadAndRemapMatrix
     from millstream.public.raw_ops import Log as Log
     from millstream.public.raw_ops import Log1p as Log1p
     from millstream.public.raw_ops import LogMatrixDeterminant as LogMatrixDeterminant
@@ -386,6 +394,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import ResourceSparseApplyProximalGradientDescent as ResourceSparseApplyProximalGradientDescent
     from millstream.public.raw_ops import ResourceSparseApplyRMSProp as ResourceSparseApplyRMSProp
     from millstream.public.raw_ops import ResourceStridedSliceAssign as ResourceStridedSliceAssign
+    from millstream.public.raw_ops import Restore as Restore
+    from millstream.public.raw_ops import RestoreSlice as RestoreSlice
     from millstream.public.raw_ops import RestoreV2 as RestoreV2
     from millstream.public.raw_ops import Reverse as Reverse
     from millstream.public.raw_ops import ReverseSequence as ReverseSequence
@@ -397,6 +407,8 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import Round as Round
     from millstream.public.raw_ops import Rsqrt as Rsqrt
     from millstream.public.raw_ops import RsqrtGrad as RsqrtGrad
+    from millstream.public.raw_ops import Save as Save
+    from millstream.public.raw_ops import SaveSlices as SaveSlices
     from millstream.public.raw_ops import SaveV2 as SaveV2
     from millstream.public.raw_ops import ScalarSummary as ScalarSummary
     from millstream.public.raw_ops import ScatterAdd as ScatterAdd
@@ -498,6 +510,7 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import StringToNumber as StringToNumber
     from millstream.public.raw_ops import Sub as Sub
     from millstream.public.raw_ops import Sum as Sum
+    from millstream.public.raw_ops import SummaryWriter as SummaryWriter
     from millstream.public.raw_ops import Svd as Svd
     from millstream.public.raw_ops import Switch as Switch
     from millstream.public.raw_ops import Tan as Tan
@@ -551,6 +564,13 @@ if _typing.TYPE_CHECKING:
     from millstream.public.raw_ops import VariableV2 as VariableV2
     from millstream.public.raw_ops import Where as Where
     from millstream.public.raw_ops import While as While
+    from millstream.public.raw_ops import WriteAudioSummary as WriteAudioSummary
+    from millstream.public.raw_ops import WriteGraphSummary as WriteGraphSummary
+    from millstream.public.raw_ops import WriteHistogramSummary as WriteHistogramSummary
+    from millstream.public.raw_ops import WriteImageSummary as WriteImageSummary
+    from millstream.public.raw_ops import WriteRawProtoSummary as WriteRawProtoSummary
+    from millstream.public.raw_ops import WriteScalarSummary as WriteScalarSummary
+    from millstream.public.raw_ops import WriteSummary as WriteSummary
     from millstream.public.raw_ops import Xdivy as Xdivy
     from millstream.public.raw_ops import Xlogy as Xlogy
     from millstream.public.raw_ops import ZerosLike as ZerosLike
@@ -638,6 +658,7 @@ else:
         "CheckNumerics": "millstream.public.raw_ops:CheckNumerics",
         "Cholesky": "millstream.public.raw_ops:Cholesky",
         "ClipByValue": "millstream.public.raw_ops:ClipByValue",
+        "CloseSummaryWriter": "millstream.public.raw_ops:CloseSummaryWriter",
         "Complex": "millstream.public.raw_ops:Complex",
         "ComplexAbs": "millstream.public.raw_ops:ComplexAbs",
         "ComputeAccidentalHits": "millstream.public.raw_ops:ComputeAccidentalHits",
@@ -656,6 +677,7 @@ else:
         "Cos": "millstream.public.raw_ops:Cos",
         "Cosh": "millstream.public.raw_ops:Cosh",
         "CountUpTo": "millstream.public.raw_ops:CountUpTo",
+        "CreateSummaryFileWriter": "millstream.public.raw_ops:CreateSummaryFileWriter",
         "Cross": "millstream.public.raw_ops:Cross",
         "Cumprod": "millstream.public.raw_ops:Cumprod",
         "Cumsum": "millstream.public.raw_ops:Cumsum",
@@ -683,6 +705,8 @@ else:
         "Elu": "millstream.public.raw_ops:Elu",
         "EluGrad": "millstream.public.raw_ops:EluGrad",
         "EmptyTensorList": "millstream.public.raw_ops:EmptyTensorList",
+        "EncodePng": "millstream.public.raw_ops:EncodePng",
+        "EncodeWav": "millstream.public.raw_ops:EncodeWav",
         "EnsureShape": "millstream.public.raw_ops:EnsureShape",
         "Equal": "millstream.public.raw_ops:Equal",
         "Erf": "millstream.public.raw_ops:Erf",
@@ -711,6 +735,7 @@ else:
         "Floor": "millstream.public.raw_ops:Floor",
         "FloorDiv": "millstream.public.raw_ops:FloorDiv",
         "FloorMod": "millstream.public.raw_ops:FloorMod",
+        "FlushSummaryWriter": "millstream.public.raw_ops:FlushSummaryWriter",
         "FractionalAvgPool": "millstream.public.raw_ops:FractionalAvgPool",
         "FractionalAvgPoolGrad": "millstream.public.raw_ops:FractionalAvgPoolGrad",
         "FractionalMaxPool": "millstream.public.raw_ops:FractionalMaxPool",
@@ -726,6 +751,7 @@ else:
         "Gather": "millstream.public.raw_ops:Gather",
         "GatherNd": "millstream.public.raw_ops:GatherNd",
         "GatherV2": "millstream.public.raw_ops:GatherV2",
+        "GenerateVocabRemapping": "millstream.public.raw_ops:GenerateVocabRemapping",
         "Greater": "millstream.public.raw_ops:Greater",
         "GreaterEqual": "millstream.public.raw_ops:GreaterEqual",
         "GuaranteeConst": "millstream.public.raw_ops:GuaranteeConst",
@@ -742,6 +768,7 @@ else:
         "Igammac": "millstream.public.raw_ops:Igammac",
         "Imag": "millstream.public.raw_ops:Imag",
         "ImageSummary": "millstream.public.raw_ops:ImageSummary",
+        "ImportEvent": "millstream.public.raw_ops:ImportEvent",
         "InTopK": "millstream.public.raw_ops:InTopK",
         "InTopKV2": "millstream.public.raw_ops:InTopKV2",
         "Inv": "millstream.public.raw_ops:Inv",
@@ -766,6 +793,7 @@ else:
         "Lgamma": "millstream.public.raw_ops:Lgamma",
         "LinSpace": "millstream.public.raw_ops:LinSpace",
         "ListDiff": "millstream.public.raw_ops:ListDiff",
+        "LoadAndRemapMatrix": "millstream.public.raw_ops:LoadAndRemapMatrix",
         "Log": "millstream.public.raw_ops:Log",
         "Log1p": "millstream.public.raw_ops:Log1p",
         "LogMatrixDeterminant": "millstream.public.raw_ops:LogMatrixDeterminant",
@@ -937,6 +965,8 @@ else:
         "ResourceSparseApplyProximalGradientDescent": "millstream.public.raw_ops:ResourceSparseApplyProximalGradientDescent",
         "ResourceSparseApplyRMSProp": "millstream.public.raw_ops:ResourceSparseApplyRMSProp",
         "ResourceStridedSliceAssign": "millstream.public.raw_ops:ResourceStridedSliceAssign",
+        "Restore": "millstream.public.raw_ops:Restore",
+        "RestoreSlice": "millstream.public.raw_ops:RestoreSlice",
         "RestoreV2": "millstream.public.raw_ops:RestoreV2",
         "Reverse": "millstream.public.raw_ops:Reverse",
         "ReverseSequence": "millstream.public.raw_ops:ReverseSequence",
@@ -948,6 +978,8 @@ else:
         "Round": "millstream.public.raw_ops:Round",
         "Rsqrt": "millstream.public.raw_ops:Rsqrt",
         "RsqrtGrad": "millstream.public.raw_ops:RsqrtGrad",
+        "Save": "millstream.public.raw_ops:Save",
+        "SaveSlices": "millstream.public.raw_ops:SaveSlices",
         "SaveV2": "millstream.public.raw_ops:SaveV2",
         "ScalarSummary": "millstream.public.raw_ops:ScalarSummary",
         "ScatterAdd": "millstream.public.raw_ops:ScatterAdd",
@@ -1049,6 +1081,7 @@ else:
         "StringToNumber": "millstream.public.raw_ops:StringToNumber",
         "Sub": "millstream.public.raw_ops:Sub",
         "Sum": "millstream.public.raw_ops:Sum",
+        "SummaryWriter": "millstream.public.raw_ops:SummaryWriter",
         "Svd": "millstream.public.raw_ops:Svd",
         "Switch": "millstream.public.raw_ops:Switch",
         "Tan": "millstream.public.raw_ops:Tan",
@@ -1102,6 +1135,13 @@ else:
         "VariableV2": "millstream.public.raw_ops:VariableV2",
         "Where": "millstream.public.raw_ops:Where",
         "While": "millstream.public.raw_ops:While",
+        "WriteAudioSummary": "millstream.public.raw_ops:WriteAudioSummary",
+        "WriteGraphSummary": "millstream.public.raw_ops:WriteGraphSummary",
+        "WriteHistogramSummary": "millstream.public.raw_ops:WriteHistogramSummary",
+        "WriteImageSummary": "millstream.public.raw_ops:WriteImageSummary",
+        "WriteRawProtoSummary": "millstream.public.raw_ops:WriteRawProtoSummary",
+        "WriteScalarSummary": "millstream.public.raw_ops:WriteScalarSummary",
+        "WriteSummary": "millstream.public.raw_ops:WriteSummary",
         "Xdivy": "millstream.public.raw_ops:Xdivy",
         "Xlogy": "millstream.public.raw_ops:Xlogy",
         "ZerosLike": "millstream.public.raw_ops:ZerosLike",
@@ -1190,6 +1230,7 @@ __all__ = [
     "CheckNumerics",
     "Cholesky",
     "ClipByValue",
+    "CloseSummaryWriter",
     "Complex",
     "ComplexAbs",
     "ComputeAccidentalHits",
@@ -1208,6 +1249,7 @@ __all__ = [
     "Cos",
     "Cosh",
     "CountUpTo",
+    "CreateSummaryFileWriter",
     "Cross",
     "Cumprod",
     "Cumsum",
@@ -1235,6 +1277,8 @@ __all__ = [
     "Elu",
     "EluGrad",
     "EmptyTensorList",
+    "EncodePng",
+    "EncodeWav",
     "EnsureShape",
     "Equal",
     "Erf",
@@ -1263,6 +1307,7 @@ __all__ = [
     "Floor",
     "FloorDiv",
     "FloorMod",
+    "FlushSummaryWriter",
     "FractionalAvgPool",
     "FractionalAvgPoolGrad",
     "FractionalMaxPool",
@@ -1278,6 +1323,7 @@ __all__ = [
     "Gather",
     "GatherNd",
     "GatherV2",
+    "GenerateVocabRemapping",
     "Greater",
     "GreaterEqual",
     "GuaranteeConst",
@@ -1294,6 +1340,7 @@ __all__ = [
     "Igammac",
     "Imag",
     "ImageSummary",
+    "ImportEvent",
     "InTopK",
     "InTopKV2",
     "Inv",
@@ -1318,6 +1365,7 @@ __all__ = [
     "Lgamma",
     "LinSpace",
     "ListDiff",
+    "LoadAndRemapMatrix",
     "Log",
     "Log1p",
     "LogMatrixDeterminant",
@@ -1489,6 +1537,8 @@ __all__ = [
     "ResourceSparseApplyProximalGradientDescent",
     "ResourceSparseApplyRMSProp",
     "ResourceStridedSliceAssign",
+    "Restore",
+    "RestoreSlice",
     "RestoreV2",
     "Reverse",
     "ReverseSequence",
@@ -1500,6 +1550,8 @@ __all__ = [
     "Round",
     "Rsqrt",
     "RsqrtGrad",
+    "Save",
+    "SaveSlices",
     "SaveV2",
     "ScalarSummary",
     "ScatterAdd",
@@ -1601,6 +1653,7 @@ __all__ = [
     "StringToNumber",
     "Sub",
     "Sum",
+    "SummaryWriter",
     "Svd",
     "Switch",
     "Tan",
@@ -1654,6 +1707,13 @@ __all__ = [
     "VariableV2",
     "Where",
     "While",
+    "WriteAudioSummary",
+    "WriteGraphSummary",
+    "WriteHistogramSummary",
+    "WriteImageSummary",
+    "WriteRawProtoSummary",
+    "WriteScalarSummary",
+    "WriteSummary",
     "Xdivy",
     "Xlogy",
     "ZerosLike",

@@ -11,6 +11,11 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import Summary as Summary
     from millstream.io.proto import SummaryDescription as SummaryDescription
     from millstream.io.proto import TaggedRunMetadata as TaggedRunMetadata
+    from millstream.summary.file_writer import FileWriter as FileWriter
+    from millstream.summary.file_writer import FileWriterCache as FileWriterCache
+    from millstream.summary.file_writer import get_summary_description as get_summary_description
+    from millstream.summary.initialization import all_v2_summary_ops as all_v2_summary_ops
+    from millstream.summary.initialization import initialize as initialize
     from millstream.summary.summary import audio as audio
     from millstream.summary.summary import histogram as histogram
     from millstream.summary.summary import image as image
@@ -22,13 +27,18 @@ if _typing.TYPE_CHECKING:
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "Event": "millstream.io.proto:Event",
+        "FileWriter": "millstream.summary.file_writer:FileWriter",
+        "FileWriterCache": "millstream.summary.file_writer:FileWriterCache",
         "SessionLog": "millstream.io.proto:SessionLog",
         "Summary": "millstream.io.proto:Summary",
         "SummaryDescription": "millstream.io.proto:SummaryDescription",
         "TaggedRunMetadata": "millstream.io.proto:TaggedRunMetadata",
+        "all_v2_summary_ops": "millstream.summary.initialization:all_v2_summary_ops",
         "audio": "millstream.summary.summary:audio",
+        "get_summary_description": "millstream.summary.file_writer:get_summary_description",
         "histogram": "millstream.summary.summary:histogram",
         "image": "millstream.summary.summary:image",
+        "initialize": "millstream.summary.initialization:initialize",
         "merge": "millstream.summary.summary:merge",
         "merge_all": "millstream.summary.summary:merge_all",
         "scalar": "millstream.summary.summary:scalar",
@@ -38,13 +48,18 @@ else:
 
 __all__ = [
     "Event",
+    "FileWriter",
+    "FileWriterCache",
     "SessionLog",
     "Summary",
     "SummaryDescription",
     "TaggedRunMetadata",
+    "all_v2_summary_ops",
     "audio",
+    "get_summary_description",
     "histogram",
     "image",
+    "initialize",
     "merge",
     "merge_all",
     "scalar",

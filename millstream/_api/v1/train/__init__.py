@@ -6,6 +6,7 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v1.train import experimental as experimental
     from millstream._api.v1.train import queue_runner as queue_runner
     from millstream.core.graph_io import write_graph as write_graph
     from millstream.io.proto import BytesList as BytesList
@@ -21,11 +22,16 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import SaverDef as SaverDef
     from millstream.io.proto import SequenceExample as SequenceExample
     from millstream.io.proto import ServerDef as ServerDef
+    from millstream.summary.file_writer import summary_iterator as summary_iterator
     from millstream.train.accumulating_optimizers import AdagradDAOptimizer as AdagradDAOptimizer
     from millstream.train.accumulating_optimizers import AdagradOptimizer as AdagradOptimizer
     from millstream.train.accumulating_optimizers import FtrlOptimizer as FtrlOptimizer
     from millstream.train.accumulating_optimizers import ProximalAdagradOptimizer as ProximalAdagradOptimizer
     from millstream.train.accumulating_optimizers import ProximalGradientDescentOptimizer as ProximalGradientDescentOptimizer
+    from millstream.train.basic_loops import basic_train_loop as basic_train_loop
+    from millstream.train.checkpoint import CheckpointV1 as Checkpoint
+    from millstream.train.checkpoint_hooks import CheckpointSaverHook as CheckpointSaverHook
+    from millstream.train.checkpoint_hooks import CheckpointSaverListener as CheckpointSaverListener
     from millstream.train.checkpoint_management import checkpoint_exists as checkpoint_exists
     from millstream.train.checkpoint_management import checkpoints_iterator as checkpoints_iterator
     from millstream.train.checkpoint_management import generate_checkpoint_state_proto as generate_checkpoint_state_proto
@@ -34,11 +40,12 @@ if _typing.TYPE_CHECKING:
     from millstream.train.checkpoint_management import latest_checkpoint as latest_checkpoint
     from millstream.train.checkpoint_management import remove_checkpoint as remove_checkpoint
     from millstream.train.checkpoint_management import update_checkpoint_state as update_checkpoint_state
-    from millstream.train.checkpoint_utils import NewCheckpointReader as NewCheckpointReader
+    from millstream.train.checkpoint_manager import CheckpointManagerV1 as CheckpointManager
+    from millstream.train.checkpoint_reader import NewCheckpointReader as NewCheckpointReader
+    from millstream.train.checkpoint_reader import list_variables as list_variables
+    from millstream.train.checkpoint_reader import load_checkpoint as load_checkpoint
+    from millstream.train.checkpoint_reader import load_variable as load_variable
     from millstream.train.checkpoint_utils import init_from_checkpoint as init_from_checkpoint
-    from millstream.train.checkpoint_utils import list_variables as list_variables
-    from millstream.train.checkpoint_utils import load_checkpoint as load_checkpoint
-    from millstream.train.checkpoint_utils import load_variable as load_variable
     from millstream.train.coordinator import Coordinator as Coordinator
     from millstream.train.coordinator import LooperThread as LooperThread
     from millstream.train.learning_rate_decay import cosine_decay as cosine_decay
@@ -51,7 +58,15 @@ if _typing.TYPE_CHECKING:
     from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant
     from millstream.train.learning_rate_decay import piecewise_constant as piecewise_constant_decay
     from millstream.train.learning_rate_decay import polynomial_decay as polynomial_decay
+    from millstream.train.logging_hooks import LoggingTensorHook as LoggingTensorHook
+    from millstream.train.logging_hooks import NanLossDuringTrainingError as NanLossDuringTrainingError
+    from millstream.train.logging_hooks import NanTensorHook as NanTensorHook
+    from millstream.train.logging_hooks import StepCounterHook as StepCounterHook
     from millstream.train.meta_graph import export_meta_graph as export_meta_graph
+    from millstream.train.meta_graph_import import import_meta_graph as import_meta_graph
+    from millstream.train.monitored_session import MonitoredSession as MonitoredSession
+    from millstream.train.monitored_session import MonitoredTrainingSession as MonitoredTrainingSession
+    from millstream.train.monitored_session import SingularMonitoredSession as SingularMonitoredSession
     from millstream.train.moving_averages import ExponentialMovingAverage as ExponentialMovingAverage
     from millstream.train.optimizer import Optimizer as Optimizer
     from millstream.train.optimizers import AdadeltaOptimizer as AdadeltaOptimizer
@@ -63,11 +78,30 @@ if _typing.TYPE_CHECKING:
     from millstream.train.queue_runner import add_queue_runner as add_queue_runner
     from millstream.train.queue_runner import start_queue_runners as start_queue_runners
     from millstream.train.saver import Saver as Saver
+    from millstream.train.scaffold import Scaffold as Scaffold
+    from millstream.train.session_creators import ChiefSessionCreator as ChiefSessionCreator
+    from millstream.train.session_creators import SessionCreator as SessionCreator
+    from millstream.train.session_creators import WorkerSessionCreator as WorkerSessionCreator
+    from millstream.train.session_manager import SessionManager as SessionManager
+    from millstream.train.session_run_hook import SessionRunArgs as SessionRunArgs
+    from millstream.train.session_run_hook import SessionRunContext as SessionRunContext
+    from millstream.train.session_run_hook import SessionRunHook as SessionRunHook
+    from millstream.train.session_run_hook import SessionRunValues as SessionRunValues
+    from millstream.train.step_hooks import GlobalStepWaiterHook as GlobalStepWaiterHook
+    from millstream.train.step_hooks import StopAtStepHook as StopAtStepHook
+    from millstream.train.step_timer import SecondOrStepTimer as SecondOrStepTimer
+    from millstream.train.summary_hooks import ProfilerHook as ProfilerHook
+    from millstream.train.summary_hooks import SummarySaverHook as SummarySaverHook
+    from millstream.train.supervisor import Supervisor as Supervisor
     from millstream.train.training_util import assert_global_step as assert_global_step
     from millstream.train.training_util import create_global_step as create_global_step
     from millstream.train.training_util import get_global_step as get_global_step
     from millstream.train.training_util import get_or_create_global_step as get_or_create_global_step
     from millstream.train.training_util import global_step as global_step
+    from millstream.train.value_hooks import FeedFnHook as FeedFnHook
+    from millstream.train.value_hooks import FinalOpsHook as FinalOpsHook
+    from millstream.train.warm_start import VocabInfo as VocabInfo
+    from millstream.train.warm_start import warm_start as warm_start
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "AdadeltaOptimizer": "millstream.train.optimizers:AdadeltaOptimizer",
@@ -75,6 +109,11 @@ else:
         "AdagradOptimizer": "millstream.train.accumulating_optimizers:AdagradOptimizer",
         "AdamOptimizer": "millstream.train.optimizers:AdamOptimizer",
         "BytesList": "millstream.io.proto:BytesList",
+        "Checkpoint": "millstream.train.checkpoint:CheckpointV1",
+        "CheckpointManager": "millstream.train.checkpoint_manager:CheckpointManagerV1",
+        "CheckpointSaverHook": "millstream.train.checkpoint_hooks:CheckpointSaverHook",
+        "CheckpointSaverListener": "millstream.train.checkpoint_hooks:CheckpointSaverListener",
+        "ChiefSessionCreator": "millstream.train.session_creators:ChiefSessionCreator",
         "ClusterDef": "millstream.io.proto:ClusterDef",
         "Coordinator": "millstream.train.coordinator:Coordinator",
         "Example": "millstream.io.proto:Example",
@@ -83,30 +122,56 @@ else:
         "FeatureList": "millstream.io.proto:FeatureList",
         "FeatureLists": "millstream.io.proto:FeatureLists",
         "Features": "millstream.io.proto:Features",
+        "FeedFnHook": "millstream.train.value_hooks:FeedFnHook",
+        "FinalOpsHook": "millstream.train.value_hooks:FinalOpsHook",
         "FloatList": "millstream.io.proto:FloatList",
         "FtrlOptimizer": "millstream.train.accumulating_optimizers:FtrlOptimizer",
+        "GlobalStepWaiterHook": "millstream.train.step_hooks:GlobalStepWaiterHook",
         "GradientDescentOptimizer": "millstream.train.optimizers:GradientDescentOptimizer",
         "Int64List": "millstream.io.proto:Int64List",
         "JobDef": "millstream.io.proto:JobDef",
+        "LoggingTensorHook": "millstream.train.logging_hooks:LoggingTensorHook",
         "LooperThread": "millstream.train.coordinator:LooperThread",
         "MomentumOptimizer": "millstream.train.optimizers:MomentumOptimizer",
-        "NewCheckpointReader": "millstream.train.checkpoint_utils:NewCheckpointReader",
+        "MonitoredSession": "millstream.train.monitored_session:MonitoredSession",
+        "MonitoredTrainingSession": "millstream.train.monitored_session:MonitoredTrainingSession",
+        "NanLossDuringTrainingError": "millstream.train.logging_hooks:NanLossDuringTrainingError",
+        "NanTensorHook": "millstream.train.logging_hooks:NanTensorHook",
+        "NewCheckpointReader": "millstream.train.checkpoint_reader:NewCheckpointReader",
         "Optimizer": "millstream.train.optimizer:Optimizer",
+        "ProfilerHook": "millstream.train.summary_hooks:ProfilerHook",
         "ProximalAdagradOptimizer": "millstream.train.accumulating_optimizers:ProximalAdagradOptimizer",
         "ProximalGradientDescentOptimizer": "millstream.train.accumulating_optimizers:ProximalGradientDescentOptimizer",
         "QueueRunner": "millstream.train.queue_runner:QueueRunner",
         "RMSPropOptimizer": "millstream.train.optimizers:RMSPropOptimizer",
         "Saver": "millstream.train.saver:Saver",
         "SaverDef": "millstream.io.proto:SaverDef",
+        "Scaffold": "millstream.train.scaffold:Scaffold",
+        "SecondOrStepTimer": "millstream.train.step_timer:SecondOrStepTimer",
         "SequenceExample": "millstream.io.proto:SequenceExample",
         "ServerDef": "millstream.io.proto:ServerDef",
+        "SessionCreator": "millstream.train.session_creators:SessionCreator",
+        "SessionManager": "millstream.train.session_manager:SessionManager",
+        "SessionRunArgs": "millstream.train.session_run_hook:SessionRunArgs",
+        "SessionRunContext": "millstream.train.session_run_hook:SessionRunContext",
+        "SessionRunHook": "millstream.train.session_run_hook:SessionRunHook",
+        "SessionRunValues": "millstream.train.session_run_hook:SessionRunValues",
+        "SingularMonitoredSession": "millstream.train.monitored_session:SingularMonitoredSession",
+        "StepCounterHook": "millstream.train.logging_hooks:StepCounterHook",
+        "StopAtStepHook": "millstream.train.step_hooks:StopAtStepHook",
+        "SummarySaverHook": "millstream.train.summary_hooks:SummarySaverHook",
+        "Supervisor": "millstream.train.supervisor:Supervisor",
+        "VocabInfo": "millstream.train.warm_start:VocabInfo",
+        "WorkerSessionCreator": "millstream.train.session_creators:WorkerSessionCreator",
         "add_queue_runner": "millstream.train.queue_runner:add_queue_runner",
         "assert_global_step": "millstream.train.training_util:assert_global_step",
+        "basic_train_loop": "millstream.train.basic_loops:basic_train_loop",
         "checkpoint_exists": "millstream.train.checkpoint_management:checkpoint_exists",
         "checkpoints_iterator": "millstream.train.checkpoint_management:checkpoints_iterator",
         "cosine_decay": "millstream.train.learning_rate_decay:cosine_decay",
         "cosine_decay_restarts": "millstream.train.learning_rate_decay:cosine_decay_restarts",
         "create_global_step": "millstream.train.training_util:create_global_step",
+        "experimental": "millstream._api.v1.train.experimental",
         "exponential_decay": "millstream.train.learning_rate_decay:exponential_decay",
         "export_meta_graph": "millstream.train.meta_graph:export_meta_graph",
         "generate_checkpoint_state_proto": "millstream.train.checkpoint_management:generate_checkpoint_state_proto",
@@ -115,13 +180,14 @@ else:
         "get_global_step": "millstream.train.training_util:get_global_step",
         "get_or_create_global_step": "millstream.train.training_util:get_or_create_global_step",
         "global_step": "millstream.train.training_util:global_step",
+        "import_meta_graph": "millstream.train.meta_graph_import:import_meta_graph",
         "init_from_checkpoint": "millstream.train.checkpoint_utils:init_from_checkpoint",
         "inverse_time_decay": "millstream.train.learning_rate_decay:inverse_time_decay",
         "latest_checkpoint": "millstream.train.checkpoint_management:latest_checkpoint",
         "linear_cosine_decay": "millstream.train.learning_rate_decay:linear_cosine_decay",
-        "list_variables": "millstream.train.checkpoint_utils:list_variables",
-        "load_checkpoint": "millstream.train.checkpoint_utils:load_checkpoint",
-        "load_variable": "millstream.train.checkpoint_utils:load_variable",
+        "list_variables": "millstream.train.checkpoint_reader:list_variables",
+        "load_checkpoint": "millstream.train.checkpoint_reader:load_checkpoint",
+        "load_variable": "millstream.train.checkpoint_reader:load_variable",
         "natural_exp_decay": "millstream.train.learning_rate_decay:natural_exp_decay",
         "noisy_linear_cosine_decay": "millstream.train.learning_rate_decay:noisy_linear_cosine_decay",
         "piecewise_constant": "millstream.train.learning_rate_decay:piecewise_constant",
@@ -130,7 +196,9 @@ else:
         "queue_runner": "millstream._api.v1.train.queue_runner",
         "remove_checkpoint": "millstream.train.checkpoint_management:remove_checkpoint",
         "start_queue_runners": "millstream.train.queue_runner:start_queue_runners",
+        "summary_iterator": "millstream.summary.file_writer:summary_iterator",
         "update_checkpoint_state": "millstream.train.checkpoint_management:update_checkpoint_state",
+        "warm_start": "millstream.train.warm_start:warm_start",
         "write_graph": "millstream.core.graph_io:write_graph",
     })
 
@@ -140,6 +208,11 @@ __all__ = [
     "AdagradOptimizer",
     "AdamOptimizer",
     "BytesList",
+    "Checkpoint",
+    "CheckpointManager",
+    "CheckpointSaverHook",
+    "CheckpointSaverListener",
+    "ChiefSessionCreator",
     "ClusterDef",
     "Coordinator",
     "Example",
@@ -148,30 +221,56 @@ __all__ = [
     "FeatureList",
     "FeatureLists",
     "Features",
+    "FeedFnHook",
+    "FinalOpsHook",
     "FloatList",
     "FtrlOptimizer",
+    "GlobalStepWaiterHook",
     "GradientDescentOptimizer",
     "Int64List",
     "JobDef",
+    "LoggingTensorHook",
     "LooperThread",
     "MomentumOptimizer",
+    "MonitoredSession",
+    "MonitoredTrainingSession",
+    "NanLossDuringTrainingError",
+    "NanTensorHook",
     "NewCheckpointReader",
     "Optimizer",
+    "ProfilerHook",
     "ProximalAdagradOptimizer",
     "ProximalGradientDescentOptimizer",
     "QueueRunner",
     "RMSPropOptimizer",
     "Saver",
     "SaverDef",
+    "Scaffold",
+    "SecondOrStepTimer",
     "SequenceExample",
     "ServerDef",
+    "SessionCreator",
+    "SessionManager",
+    "SessionRunArgs",
+    "SessionRunContext",
+    "SessionRunHook",
+    "SessionRunValues",
+    "SingularMonitoredSession",
+    "StepCounterHook",
+    "StopAtStepHook",
+    "SummarySaverHook",
+    "Supervisor",
+    "VocabInfo",
+    "WorkerSessionCreator",
     "add_queue_runner",
     "assert_global_step",
+    "basic_train_loop",
     "checkpoint_exists",
     "checkpoints_iterator",
     "cosine_decay",
     "cosine_decay_restarts",
     "create_global_step",
+    "experimental",
     "exponential_decay",
     "export_meta_graph",
     "generate_checkpoint_state_proto",
@@ -180,6 +279,7 @@ __all__ = [
     "get_global_step",
     "get_or_create_global_step",
     "global_step",
+    "import_meta_graph",
     "init_from_checkpoint",
     "inverse_time_decay",
     "latest_checkpoint",
@@ -195,6 +295,8 @@ __all__ = [
     "queue_runner",
     "remove_checkpoint",
     "start_queue_runners",
+    "summary_iterator",
     "update_checkpoint_state",
+    "warm_start",
     "write_graph",
 ]

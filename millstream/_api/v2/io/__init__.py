@@ -8,13 +8,22 @@ from millstream.public.namespaces import dynamic as _dynamic
 if _typing.TYPE_CHECKING:
     from millstream._api.v2.io import gfile as gfile
     from millstream.core.graph_io import write_graph as write_graph
+    from millstream.io.tf_record import TFRecordOptions as TFRecordOptions
+    from millstream.io.tf_record import TFRecordWriter as TFRecordWriter
+    from millstream.ops.media_ops import encode_png as encode_png
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "TFRecordOptions": "millstream.io.tf_record:TFRecordOptions",
+        "TFRecordWriter": "millstream.io.tf_record:TFRecordWriter",
+        "encode_png": "millstream.ops.media_ops:encode_png",
         "gfile": "millstream._api.v2.io.gfile",
         "write_graph": "millstream.core.graph_io:write_graph",
     })
 
 __all__ = [
+    "TFRecordOptions",
+    "TFRecordWriter",
+    "encode_png",
     "gfile",
     "write_graph",
 ]

@@ -6,6 +6,7 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream._api.v2.train import experimental as experimental
     from millstream.io.proto import BytesList as BytesList
     from millstream.io.proto import ClusterDef as ClusterDef
     from millstream.io.proto import Example as Example
@@ -18,17 +19,26 @@ if _typing.TYPE_CHECKING:
     from millstream.io.proto import JobDef as JobDef
     from millstream.io.proto import SequenceExample as SequenceExample
     from millstream.io.proto import ServerDef as ServerDef
+    from millstream.train.checkpoint import Checkpoint as Checkpoint
     from millstream.train.checkpoint_management import checkpoints_iterator as checkpoints_iterator
     from millstream.train.checkpoint_management import get_checkpoint_state as get_checkpoint_state
     from millstream.train.checkpoint_management import latest_checkpoint as latest_checkpoint
-    from millstream.train.checkpoint_utils import list_variables as list_variables
-    from millstream.train.checkpoint_utils import load_checkpoint as load_checkpoint
-    from millstream.train.checkpoint_utils import load_variable as load_variable
+    from millstream.train.checkpoint_manager import CheckpointManager as CheckpointManager
+    from millstream.train.checkpoint_options import CheckpointOptions as CheckpointOptions
+    from millstream.train.checkpoint_reader import list_variables as list_variables
+    from millstream.train.checkpoint_reader import load_checkpoint as load_checkpoint
+    from millstream.train.checkpoint_reader import load_variable as load_variable
+    from millstream.train.checkpoint_view import CheckpointView as CheckpointView
+    from millstream.train.checkpoint_view import TrackableView as TrackableView
     from millstream.train.coordinator import Coordinator as Coordinator
     from millstream.train.moving_averages import ExponentialMovingAverage as ExponentialMovingAverage
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
         "BytesList": "millstream.io.proto:BytesList",
+        "Checkpoint": "millstream.train.checkpoint:Checkpoint",
+        "CheckpointManager": "millstream.train.checkpoint_manager:CheckpointManager",
+        "CheckpointOptions": "millstream.train.checkpoint_options:CheckpointOptions",
+        "CheckpointView": "millstream.train.checkpoint_view:CheckpointView",
         "ClusterDef": "millstream.io.proto:ClusterDef",
         "Coordinator": "millstream.train.coordinator:Coordinator",
         "Example": "millstream.io.proto:Example",
@@ -42,16 +52,22 @@ else:
         "JobDef": "millstream.io.proto:JobDef",
         "SequenceExample": "millstream.io.proto:SequenceExample",
         "ServerDef": "millstream.io.proto:ServerDef",
+        "TrackableView": "millstream.train.checkpoint_view:TrackableView",
         "checkpoints_iterator": "millstream.train.checkpoint_management:checkpoints_iterator",
+        "experimental": "millstream._api.v2.train.experimental",
         "get_checkpoint_state": "millstream.train.checkpoint_management:get_checkpoint_state",
         "latest_checkpoint": "millstream.train.checkpoint_management:latest_checkpoint",
-        "list_variables": "millstream.train.checkpoint_utils:list_variables",
-        "load_checkpoint": "millstream.train.checkpoint_utils:load_checkpoint",
-        "load_variable": "millstream.train.checkpoint_utils:load_variable",
+        "list_variables": "millstream.train.checkpoint_reader:list_variables",
+        "load_checkpoint": "millstream.train.checkpoint_reader:load_checkpoint",
+        "load_variable": "millstream.train.checkpoint_reader:load_variable",
     })
 
 __all__ = [
     "BytesList",
+    "Checkpoint",
+    "CheckpointManager",
+    "CheckpointOptions",
+    "CheckpointView",
     "ClusterDef",
     "Coordinator",
     "Example",
@@ -65,7 +81,9 @@ __all__ = [
     "JobDef",
     "SequenceExample",
     "ServerDef",
+    "TrackableView",
     "checkpoints_iterator",
+    "experimental",
     "get_checkpoint_state",
     "latest_checkpoint",
     "list_variables",

@@ -6,12 +6,54 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream.contrib.checkpoint.containers import List as List
+    from millstream.contrib.checkpoint.containers import Mapping as Mapping
+    from millstream.contrib.checkpoint.containers import UniqueNameTracker as UniqueNameTracker
+    from millstream.contrib.checkpoint.inspection import dot_graph_from_checkpoint as dot_graph_from_checkpoint
+    from millstream.contrib.checkpoint.inspection import list_objects as list_objects
+    from millstream.contrib.checkpoint.inspection import object_metadata as object_metadata
+    from millstream.contrib.checkpoint.numpy_state import NumpyState as NumpyState
+    from millstream.contrib.checkpoint.split_dependency import split_dependency as split_dependency
+    from millstream.core.template import capture_dependencies as capture_dependencies
+    from millstream.core.trackable import AutoTrackable as Checkpointable
+    from millstream.core.trackable import NoDependency as NoDependency
+    from millstream.core.trackable import Trackable as CheckpointableBase
     from millstream.io.proto import TrackableObjectGraph as CheckpointableObjectGraph
+    from millstream.train.checkpoint_manager import CheckpointManagerV1 as CheckpointManager
+    from millstream.train.python_state import PythonState as PythonStateWrapper
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "CheckpointManager": "millstream.train.checkpoint_manager:CheckpointManagerV1",
+        "Checkpointable": "millstream.core.trackable:AutoTrackable",
+        "CheckpointableBase": "millstream.core.trackable:Trackable",
         "CheckpointableObjectGraph": "millstream.io.proto:TrackableObjectGraph",
+        "List": "millstream.contrib.checkpoint.containers:List",
+        "Mapping": "millstream.contrib.checkpoint.containers:Mapping",
+        "NoDependency": "millstream.core.trackable:NoDependency",
+        "NumpyState": "millstream.contrib.checkpoint.numpy_state:NumpyState",
+        "PythonStateWrapper": "millstream.train.python_state:PythonState",
+        "UniqueNameTracker": "millstream.contrib.checkpoint.containers:UniqueNameTracker",
+        "capture_dependencies": "millstream.core.template:capture_dependencies",
+        "dot_graph_from_checkpoint": "millstream.contrib.checkpoint.inspection:dot_graph_from_checkpoint",
+        "list_objects": "millstream.contrib.checkpoint.inspection:list_objects",
+        "object_metadata": "millstream.contrib.checkpoint.inspection:object_metadata",
+        "split_dependency": "millstream.contrib.checkpoint.split_dependency:split_dependency",
     })
 
 __all__ = [
+    "CheckpointManager",
+    "Checkpointable",
+    "CheckpointableBase",
     "CheckpointableObjectGraph",
+    "List",
+    "Mapping",
+    "NoDependency",
+    "NumpyState",
+    "PythonStateWrapper",
+    "UniqueNameTracker",
+    "capture_dependencies",
+    "dot_graph_from_checkpoint",
+    "list_objects",
+    "object_metadata",
+    "split_dependency",
 ]

@@ -6,12 +6,24 @@ import typing as _typing
 from millstream.public.namespaces import dynamic as _dynamic
 
 if _typing.TYPE_CHECKING:
+    from millstream.contrib.eager.saver import Saver as Saver
+    from millstream.contrib.eager.saver import get_optimizer_variables as get_optimizer_variables
+    from millstream.core.trackable import AutoTrackable as Checkpointable
     from millstream.ops.py_function_ops import py_function as py_func
+    from millstream.train.checkpoint import CheckpointV1 as Checkpoint
 else:
     __getattr__, __dir__ = _dynamic(__name__, {
+        "Checkpoint": "millstream.train.checkpoint:CheckpointV1",
+        "Checkpointable": "millstream.core.trackable:AutoTrackable",
+        "Saver": "millstream.contrib.eager.saver:Saver",
+        "get_optimizer_variables": "millstream.contrib.eager.saver:get_optimizer_variables",
         "py_func": "millstream.ops.py_function_ops:py_function",
     })
 
 __all__ = [
+    "Checkpoint",
+    "Checkpointable",
+    "Saver",
+    "get_optimizer_variables",
     "py_func",
 ]

@@ -62,6 +62,8 @@ if _typing.TYPE_CHECKING:
     from millstream.ops.rank_check_ops import is_tensor as is_tensor
     from millstream.ops.sort_ops import argsort as argsort
     from millstream.ops.sort_ops import sort as sort
+    from millstream.train.remapped_matrices import load_and_remap_matrix_initializer as load_and_remap_matrix_initializer
+    from millstream.train.remapped_matrices import load_embedding_initializer as load_embedding_initializer
     from millstream.train.training_util import assert_global_step as assert_global_step
     from millstream.train.training_util import create_global_step as create_global_step
     from millstream.train.training_util import get_global_step as get_global_step
@@ -110,7 +112,9 @@ else:
         "init_from_checkpoint": "millstream.contrib.framework.checkpoints:init_from_checkpoint",
         "is_tensor": "millstream.ops.rank_check_ops:is_tensor",
         "list_variables": "millstream.contrib.framework.checkpoints:list_variables",
+        "load_and_remap_matrix_initializer": "millstream.train.remapped_matrices:load_and_remap_matrix_initializer",
         "load_checkpoint": "millstream.contrib.framework.checkpoints:load_checkpoint",
+        "load_embedding_initializer": "millstream.train.remapped_matrices:load_embedding_initializer",
         "load_variable": "millstream.contrib.framework.checkpoints:load_variable",
         "local_variable": "millstream.contrib.framework.variables:local_variable",
         "model_variable": "millstream.contrib.framework.variables:model_variable",
@@ -173,7 +177,9 @@ __all__ = [
     "init_from_checkpoint",
     "is_tensor",
     "list_variables",
+    "load_and_remap_matrix_initializer",
     "load_checkpoint",
+    "load_embedding_initializer",
     "load_variable",
     "local_variable",
     "model_variable",
