@@ -99,7 +99,7 @@ def main(_):
 
     with tf.Session() as sess:
         sess.run(tf.global_variables_initializer())
-        for step, batch in zip(range(1, STEPS + 1), batches(*learned)):
+        for step, batch in zip(range(1, STEPS + 1), batches(*learned, first_step=0)):
             _, loss_value = sess.run([train_op, loss], feed(batch))
             if step % 250 == 0:
                 correct = sess.run(accuracy, feed(validation))
