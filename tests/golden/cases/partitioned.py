@@ -5,11 +5,14 @@ import numpy as np
 
 from ..spec import Family, f64, i64, noise, script
 
-FAMILY = Family("partitioned", eager="it makes variables by name, which eager execution does not share")
+FAMILY = Family("partitioned")
 case, table = FAMILY.case, FAMILY.table
 
 GRADIENTS = "gradients of concatenations are simpler"
 SEEDS = "op seeds count the operations of a graph"
+NAMES = "only graphs keep variables by name and in collections"
+REFERENCES = "variables are resources there"
+SYMBOLIC = "tf.gradients needs a graph"
 RAMP = np.arange(10, dtype=np.float32).reshape(5, 2)
 
 
@@ -60,7 +63,7 @@ table({
     "min_max": cut(lambda tf: tf.min_max_variable_partitioner()),
     "min_max/many": cut(lambda tf: tf.min_max_variable_partitioner(7, min_slice_size=20)),
     "min_max/axis": cut(lambda tf: tf.min_max_variable_partitioner(4, 1, 33, bytes_per_string_element=3)),
-}, eager=True)  # fmt: skip
+})  # fmt: skip
 table({
     "axis_size/zero": lambda tf: tf.variable_axis_size_partitioner(0),
     "axis_size/scalar_strings": lambda tf: tf.variable_axis_size_partitioner(1, bytes_per_string_element=0),
@@ -68,7 +71,7 @@ table({
     "axis_size/list": lambda tf: tf.variable_axis_size_partitioner(1)([2], tf.float32),
     "axis_size/unknown": lambda tf: tf.variable_axis_size_partitioner(1)(tf.TensorShape([None]), tf.float32),
     "min_max/no_axis": lambda tf: tf.min_max_variable_partitioner(2, 2)(tf.TensorShape([3, 2]), tf.float32),
-}, raises=True, eager=True)  # fmt: skip
+}, raises=True)  # fmt: skip
 
 # --- Making them ----------------------------------------------------------------------------------------------------
 
@@ -86,10 +89,10 @@ for label, options in {
         def _(tf, options=options, resource=resource):
             v = variable(tf, use_resource=resource, **options)
             facts = [v.name, v.shape.as_list(), v.get_shape().as_list(), v.dtype.name, list(v._get_partitions())]
-            facts += [len(v), len(v._get_variable_list()), v._partition_axes(), described(tf)]
+            facts += [len(v), len(v._get_variable_list()), v._partition_axes(), described(tf, v)]
             return [facts, list(v), v.as_tensor(), tf.convert_to_tensor(v), tf.identity(v, name="copy")]
 
-        case(f"make/{label}{kind}", _)
+        case(f"make/{label}{kind}", _, eager=resource or REFERENCES)
 
 
 @case("tensors")
@@ -102,7 +105,7 @@ def _(tf):
     return [read, outside, tf.matmul(v, v, transpose_b=True), tf.stack([v, one]), tf.gather(v, [3, 0]), tf.shape(v)]
 
 
-@case("collections")
+@case("collections", eager=NAMES)
 def _(tf):
     variable(tf, trainable=False, collections=["mine"])
     variable(tf, name="b", collections=["mine", "variables"])
@@ -112,7 +115,7 @@ def _(tf):
     return [[each.name for each in group] for group in found]
 
 
-@case("regularizer")
+@case("regularizer", function="its losses are collected in another graph")
 def _(tf):
     with tf.variable_scope("s", regularizer=tf.nn.l2_loss, partitioner=tf.fixed_size_partitioner(2)):
         tf.get_variable("v", [3], initializer=ramp(tf))
@@ -185,7 +188,7 @@ def _(tf):
     return [tf.get_variable(f"v{i}", s, tf.int32, partitioner=partitioner) for i, s in enumerate(([], ()))]
 
 
-@case("partition_info")
+@case("partition_info", function="it is traced twice")
 def _(tf):
     seen = []
 
@@ -216,7 +219,7 @@ table({
 # --- Scopes and sharing ---------------------------------------------------------------------------------------------
 
 
-@case("scopes")
+@case("scopes", eager=NAMES)
 def _(tf):
     two, three = tf.fixed_size_partitioner(2), tf.fixed_size_partitioner(3)
     seen = []
@@ -237,7 +240,7 @@ def _(tf):
     return [seen, described(tf)]
 
 
-@case("reuse")
+@case("reuse", eager=NAMES)
 def _(tf):
     with tf.variable_scope("s"):
         first = variable(tf)
@@ -249,7 +252,7 @@ def _(tf):
     return [[each is first for each in found], part is list(first)[1], described(tf)]
 
 
-@case("reuse/parts_that_are_there")
+@case("reuse/parts_that_are_there", eager=NAMES)
 def _(tf):
     with tf.variable_scope("s", reuse=tf.AUTO_REUSE):
         tf.get_variable("v/part_0", [3, 2])
@@ -286,7 +289,7 @@ table({
     "reuse/part_missing": again(variable, "auto", lambda tf: tf.get_variable("v/part_0", [3, 2])),
     "reuse/part_too_many": again(
         variable, "auto", lambda tf: [tf.get_variable(f"v/part_{i}", [2, 2]) for i in range(3)]),
-}, raises=True)  # fmt: skip
+}, raises=True, eager=NAMES, function=True)  # fmt: skip
 
 
 @case("custom_getter")
@@ -302,7 +305,7 @@ def _(tf):
         return [tf.get_variable("v", [3], initializer=ramp(tf)), seen]
 
 
-@case("create")
+@case("create", eager=NAMES)
 def _(tf):
     create, zeros = tf.create_partitioned_variables, tf.zeros_initializer()
     with tf.variable_scope("s", regularizer=tf.nn.l2_loss):
@@ -319,9 +322,12 @@ table({
     "create/scalar": lambda tf: tf.create_partitioned_variables([], [], 1.0),
     "create/two": lambda tf: tf.create_partitioned_variables([4, 4], [2, 2], tf.zeros_initializer()),
     "create/many": lambda tf: tf.create_partitioned_variables([4, 4], [5, 1], tf.zeros_initializer()),
-    "create/again": lambda tf: [
-        tf.create_partitioned_variables([4], [2], tf.zeros_initializer(), name="n") for _ in range(2)],
 }, raises=True)  # fmt: skip
+
+
+@case("create/again", raises=True, eager=NAMES, function=True)
+def _(tf):
+    return [tf.create_partitioned_variables([4], [2], tf.zeros_initializer(), name="n") for _ in range(2)]
 
 
 @case("create/getter", message="Private access to _get_partitioned_variable is not allowed", raises=True)
@@ -344,17 +350,15 @@ for kind, resource in (("", False), ("/resource", True)):
             tf.assign(v, RAMP + 1.0), v.as_tensor(),
         )  # fmt: skip
 
-    case("assign" + kind, _)
+    case("assign" + kind, _, eager="assignments give the variable, which is read at the end")
     case("assign/columns" + kind, lambda tf, resource=resource: (
         lambda v: script(v.assign(2.0 * RAMP), v.as_tensor()))(variable(tf, axis=1, use_resource=resource)))
 case("assign/one", lambda tf: (lambda v: script(v.assign(2.0 * RAMP), v.as_tensor()))(variable(tf, 1)))
-table({
-    "assign/shape": lambda tf: variable(tf).assign(tf.ones([4, 2])),
-    "assign/dtype": lambda tf: variable(tf).assign(tf.ones([5, 2], tf.int32)),
-}, raises=True)  # fmt: skip
+case("assign/shape", lambda tf: variable(tf).assign(tf.ones([4, 2])), raises=True)
+case("assign/dtype", lambda tf: variable(tf).assign(tf.ones([5, 2], tf.int32)), raises=True, function=REFERENCES)
 
 
-@case("gradients", nodes=GRADIENTS)
+@case("gradients", nodes=GRADIENTS, eager=SYMBOLIC, function=True)
 def _(tf):
     v, w = variable(tf), variable(tf, 3, "w", use_resource=True)
     y = tf.reduce_sum(tf.square(tf.matmul(v, w, transpose_b=True)))
@@ -363,7 +367,7 @@ def _(tf):
 
 
 case("gradients/whole", lambda tf: (lambda v: tf.gradients(tf.matmul(v, v, transpose_b=True), v))(variable(tf)),
-     raises=True)
+     raises=True, eager=SYMBOLIC, function=True)
 
 for name, optimizer in {
     "momentum": lambda tf: tf.train.MomentumOptimizer(0.1, 0.9),
@@ -380,11 +384,11 @@ for name, optimizer in {
         step = optimizer(tf).minimize(tf.reduce_sum(tf.square(v)) + tf.reduce_sum(tf.square(w - 1.0)))
         return script(step, step, v, w, [each for each in tf.global_variables() if "/part_1/" in each.name])
 
-    case(f"optimizers/{name}", _, nodes=GRADIENTS, ulps=16)
-    case(f"slots/{name}", lambda tf, build=_: [build(tf), described(tf)][1:], nodes=GRADIENTS)
+    case(f"optimizers/{name}", _, nodes=GRADIENTS, ulps=16, eager=NAMES)
+    case(f"slots/{name}", lambda tf, build=_: [build(tf), described(tf)][1:], nodes=GRADIENTS, eager=NAMES)
 
 
-@case("slots/scope", nodes=GRADIENTS)
+@case("slots/scope", nodes=GRADIENTS, eager=NAMES)
 def _(tf):
     with tf.variable_scope("s", partitioner=tf.fixed_size_partitioner(2)):
         v = tf.get_variable("v", [5, 2], initializer=ramp(tf))
@@ -392,7 +396,7 @@ def _(tf):
     return described(tf)
 
 
-@case("training", nodes=GRADIENTS, ulps=16)
+@case("training", nodes=GRADIENTS, ulps=16, eager=NAMES)
 def _(tf):
     with tf.variable_scope("s", partitioner=tf.fixed_size_partitioner(2)):
         v = tf.get_variable("v", [5, 2], initializer=ramp(tf))
@@ -401,7 +405,7 @@ def _(tf):
     return script(step, step, tf.trainable_variables())
 
 
-@case("moving_average")
+@case("moving_average", eager=NAMES)
 def _(tf):
     v = variable(tf)
     average = tf.train.ExponentialMovingAverage(0.5)
@@ -449,10 +453,10 @@ for strategy in ("mod", "div"):
             tf.nn.sampled_softmax_loss(weights, biases, labels, inputs, 4, 10, partition_strategy=strategy, seed=2),
         ]
 
-    case(f"sampled_losses/{strategy}", _, f64(noise(3, 2, seed=3)), ulps=16, near="max", gradient=False)
+    case(f"sampled_losses/{strategy}", _, f64(noise(3, 2, seed=3)), ulps=16, near="max", gradient=False, eager=SEEDS)
 
 
-@case("layers")
+@case("layers", eager=NAMES)
 def _(tf):
     x = tf.ones([2, 4, 4, 2])
     with tf.variable_scope("s", partitioner=tf.fixed_size_partitioner(2, axis=-1)):
@@ -467,7 +471,7 @@ def _(tf):
     return [facts, y, z, tf.losses.get_regularization_losses()]
 
 
-@case("contrib_layers", nodes="sums of penalties")
+@case("contrib_layers", nodes="sums of penalties", eager=NAMES)
 def _(tf):
     layers, framework = tf.contrib.layers, tf.contrib.framework
     with tf.variable_scope("s", partitioner=tf.fixed_size_partitioner(2)):
@@ -498,10 +502,10 @@ for name, make in {
             output, _ = cell(tf.ones([2, 4]), cell.zero_state(2, tf.float32))
         return [output, [each.name for each in cell.weights], described(tf)]
 
-    case(f"cells/{name}", _, ulps=16)
+    case(f"cells/{name}", _, ulps=16, eager=NAMES)
 
 
-@case("cells/shards", ulps=16)
+@case("cells/shards", ulps=16, eager=NAMES)
 def _(tf):
     seen = []
     for shards in (1, 2):
@@ -511,14 +515,14 @@ def _(tf):
     return [seen, described(tf)]
 
 
-@case("template")
+@case("template", eager=NAMES, function=True)
 def _(tf):
     template = tf.make_template("t", lambda: variable(tf))
     first, second = template(), template()
     return [first is second, first.as_tensor()]
 
 
-@case("saver")
+@case("saver", eager=NAMES)
 def _(tf):
     v, w = variable(tf), variable(tf, 3, "w", use_resource=True)
     found = []
@@ -530,10 +534,10 @@ def _(tf):
 table({
     "saver/twice": lambda tf: tf.train.Saver((lambda v: [v, *v])(variable(tf))),
     "saver/two_names": lambda tf: tf.train.Saver((lambda v: {"a": v, "b": list(v)})(variable(tf))),
-}, raises=True)  # fmt: skip
+}, raises=True, eager=NAMES, function=True)  # fmt: skip
 
 
-@case("meta_graph")
+@case("meta_graph", eager=NAMES)
 def _(tf):
     with tf.variable_scope("s"):
         variable(tf)
