@@ -97,7 +97,7 @@ class BundleWriter:
         data, crc = bundle.as_bytes(value), 0
         for chunk in crc32c.chunks(data):
             crc = crc32c.extend(crc, chunk)
-            self._data.write(chunk)
+            self._files.wrote(self._data, self._data.write(chunk))
         return len(data), crc32c.masked(crc)
 
     def __enter__(self) -> BundleWriter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from millstream.core import errors
-from millstream.io import fail_points
+from millstream.io import atomic_files, fail_points
 from millstream.io.atomic_files import StagedFiles, remove_temporaries, write_file
+from millstream.io.gfile import reporting
 
 
 class Crash(BaseException):
@@ -87,6 +89,51 @@ def test_crash_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for name in found:
             (tmp_path / name).unlink()
     assert outcomes == {(), ("data",), ("data", "index")}
+
+
+# --- Large files ----------------------------------------------------------------------------------------------------
+
+
+def write_pieces(path: Path, pieces: int) -> None:
+    with StagedFiles() as files:
+        file = files.open(path)
+        with reporting(path):
+            for number in range(pieces):
+                files.wrote(file, file.write(bytes([number]) * 100))
+        files.commit()
+
+
+def test_large_files_go_to_the_disk_while_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    real = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        threads.append(threading.current_thread().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    write_pieces(tmp_path / "small", 200)
+    assert threads == []
+    monkeypatch.setattr(atomic_files, "_WRITE_BACK_BYTES", 1000)
+    write_pieces(tmp_path / "large", 200)
+    assert (tmp_path / "large").read_bytes() == b"".join(bytes([number]) * 100 for number in range(200))
+    assert 1 <= len(threads) <= 20 and "MainThread" not in threads
+    assert not any("write-back" in thread.name for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("pieces", [10, 200])
+def test_failures_of_the_disk_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int) -> None:
+    """The system tells a lost write once only; the file is thrown away, and the one that is there stays."""
+    (tmp_path / "f").write_bytes(b"old")
+
+    def fdatasync(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(atomic_files, "_WRITE_BACK_BYTES", 1000)
+    with pytest.raises(errors.OpError, match="f; Input/output error"):
+        write_pieces(tmp_path / "f", pieces)
+    assert os.listdir(tmp_path) == ["f"] and (tmp_path / "f").read_bytes() == b"old"
 
 
 # --- What killed processes leave -------------------------------------------------------------------------------------
