@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import re
-import sys
-from typing import Any
+
+from millstream.cli.subcommands import add_subcommand, run_subcommand
 
 _LS = """Lists the checkpoints of a folder, or the tensors of a checkpoint.
 
@@ -29,12 +28,12 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     """Declares the commands and their flags."""
     command.description = __doc__
     commands = command.add_subparsers(dest="checkpoint_command", required=True, metavar="{ls,show}")
-    listing = _add(commands, "ls", "list checkpoints, or tensors", _LS)
+    listing = add_subcommand(commands, "ls", "list checkpoints, or tensors", _LS)
     listing.add_argument("path", help="a folder, or the prefix of a checkpoint")
     listing.add_argument("--filter", metavar="REGEX", help="only tensors whose name has a match")
     listing.add_argument("--sort", choices=("name", "size"), default="name", help="the order of tensors")
     listing.add_argument("--json", action="store_true", help="print JSON")
-    show = _add(commands, "show", "show values, verify checksums", _SHOW)
+    show = add_subcommand(commands, "show", "show values, verify checksums", _SHOW)
     show.add_argument("path", help="the prefix of a checkpoint, or a folder with checkpoints")
     show.add_argument("--tensor", action="append", default=[], metavar="NAME", help="a tensor to show in full")
     show.add_argument("--all", action="store_true", help="show all tensors in full")
@@ -46,26 +45,10 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     show.add_argument("--json", action="store_true", help="print JSON: the tensors with their values in short")
 
 
-def _add(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    return command
-
-
 def checkpoint(arguments: argparse.Namespace) -> int:
-    """Runs one of the commands; what is wrong is said in one line on stderr. Returns the exit code."""
+    """Runs one of the commands. Returns the exit code."""
     from millstream.cli import checkpoint_text as text
-    from millstream.core import errors
 
-    command = text.ls if arguments.checkpoint_command == "ls" else text.show
-    try:
-        return command(arguments)
-    except errors.DataLossError as error:
-        message, code = error.message, text.DAMAGED
-    except errors.OpError as error:
-        message, code = error.message, text.NOT_THERE
-    except (OSError, ValueError, re.error, argparse.ArgumentTypeError) as error:
-        message, code = str(error), text.NOT_THERE
-    print(f"millstream checkpoint {arguments.checkpoint_command}: {message}", file=sys.stderr)
-    return code
+    name = arguments.checkpoint_command
+    command = text.ls if name == "ls" else text.show
+    return run_subcommand(f"millstream checkpoint {name}", command, arguments, text.NOT_THERE, text.DAMAGED)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
+
+from millstream.cli.subcommands import add_subcommand, run_subcommand
 
 if TYPE_CHECKING:
     from millstream.graph_util.facts import Facts, Value
@@ -33,19 +34,12 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     """Declares the commands and their flags."""
     command.description = __doc__
     commands = command.add_subparsers(dest="graph_command", required=True, metavar="{show,freeze,optimize}")
-    show = _add(commands, "show", "print what a graph has", _SHOW)
+    show = add_subcommand(commands, "show", "print what a graph has", _SHOW)
     show.add_argument("path", help="a .pb, .pbtxt or .meta file, or the folder of a SavedModel")
     show.add_argument("--ops", action="store_true", help="all types of operations, not only the most frequent ones")
     show.add_argument("--json", action="store_true", help="print JSON")
-    _add_freeze(_add(commands, "freeze", "make a graph whose variables are constants", _FREEZE))
-    _add_optimize(_add(commands, "optimize", "prepare a frozen graph for inference", _OPTIMIZE))
-
-
-def _add(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    return command
+    _add_freeze(add_subcommand(commands, "freeze", "make a graph whose variables are constants", _FREEZE))
+    _add_optimize(add_subcommand(commands, "optimize", "prepare a frozen graph for inference", _OPTIMIZE))
 
 
 def _add_freeze(command: argparse.ArgumentParser) -> None:
@@ -91,15 +85,9 @@ def _bool(text: str) -> bool:
 
 
 def graph(arguments: argparse.Namespace) -> int:
-    """Runs one of the commands; what is wrong is said in one line on stderr."""
-    from millstream.core.errors import OpError
-
-    try:
-        return _COMMANDS[arguments.graph_command](arguments)
-    except (OSError, ValueError, TypeError, KeyError, AssertionError, RuntimeError, OpError) as error:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"millstream graph {arguments.graph_command}: {text}", file=sys.stderr)
-        return 1
+    """Runs one of the commands. Returns the exit code."""
+    name = arguments.graph_command
+    return run_subcommand(f"millstream graph {name}", _COMMANDS[name], arguments)
 
 
 # --- show ------------------------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
+
+from millstream.cli.subcommands import add_subcommand, run_subcommand
 
 _DIR = "the folder of the SavedModel"
 _TAGS = "the tags of the graph, separated by commas"
@@ -49,9 +50,7 @@ def add_commands(command: argparse.ArgumentParser) -> None:
 
 
 def _add(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    command = add_subcommand(commands, name, summary, description)
     command.add_argument("--dir", required=True, help=_DIR)
     return command
 
@@ -70,15 +69,9 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 
 def saved_model(arguments: argparse.Namespace) -> int:
-    """Runs one of the commands; what is wrong with a model or an input is said in one line on stderr."""
-    from millstream.core.errors import OpError
-
-    try:
-        return _COMMANDS[arguments.saved_model_command](arguments)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, OpError) as error:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"millstream saved_model {arguments.saved_model_command}: {text}", file=sys.stderr)
-        return 1
+    """Runs one of the commands. Returns the exit code."""
+    name = arguments.saved_model_command
+    return run_subcommand(f"millstream saved_model {name}", _COMMANDS[name], arguments)
 
 
 def show(arguments: argparse.Namespace) -> int:
