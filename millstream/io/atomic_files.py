@@ -6,7 +6,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -45,7 +45,7 @@ class StagedFiles:
     def open(self, path: Any) -> BinaryIO:
         """A new file, to be written, which `commit` will call `path`."""
         final = local_path(path)
-        temporary = f"{final}.tempstate{os.urandom(8).hex()}"
+        temporary = _temporary(final)
         with reporting(path):
             fail_points.reached()
             file = open(temporary, "xb", buffering=1 << 16)  # noqa: SIM115 - closed by commit or at the end of the block
@@ -61,6 +61,18 @@ class StagedFiles:
     def adopt(self, path: Any, final: Any) -> None:
         """Takes over a file that is there and whole; `commit` will call it `final`."""
         self._staged[local_path(final)] = local_path(path)
+
+    def link(self, path: Any, final: Any) -> None:
+        """Gives a file that is there and whole a second name, which it gets with `commit`."""
+        temporary = _temporary(local_path(final))
+        with reporting(final):
+            fail_points.reached()
+            os.link(local_path(path), temporary)
+        self._staged[local_path(final)] = temporary
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Changes which names `commit` will give: to other ones by the ones said before."""
+        self._staged = {names.get(final, final): temporary for final, temporary in self._staged.items()}
 
     def commit(self) -> None:
         """Gives the files their names."""
@@ -124,6 +136,10 @@ class _WriteBack:
         running, self._running = self._running, None
         if running:
             running.result()
+
+
+def _temporary(final: str) -> str:
+    return f"{final}.tempstate{os.urandom(8).hex()}"
 
 
 def write_file(path: Any, content: bytes) -> None:

@@ -7,7 +7,7 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from io import FileIO
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ from millstream.io.sorted_table import TableReader
 from millstream.io.tensor_slice import Piece, TensorSlice, assemble
 
 _MOST_SHARDS = 1 << 20
+_MOST_OPEN = 64  # shards, from the beginning; others when they are asked for
+_ATTEMPTS = 100  # to get index and data files of the same save
 _LARGE = 1 << 22  # bytes
 _ALIGNMENT = 64  # of arrays that are read: XLA takes over memory that is aligned so without a copy
 
@@ -34,7 +36,7 @@ class _Shard(NamedTuple):
 
 
 class BundleReader:
-    """Reads tensors of a bundle, whatever the number of its shards.
+    """Reads tensors of a bundle, whatever the number of its shards: all from the same save, also while it is replaced.
 
     Args:
       prefix: what its files' names begin with.
@@ -42,6 +44,7 @@ class BundleReader:
     Raises:
       NotFoundError: there is no such bundle.
       DataLossError: it is damaged; methods raise it too.
+      AbortedError: it is replaced all the time.
 
     Example:
       >>> with BundleReader("model.ckpt") as reader:
@@ -53,19 +56,35 @@ class BundleReader:
         self._shards: dict[int, _Shard] = {}
         self._files = ExitStack()
         self.close = weakref.finalize(self, self._files.close)  # closes the files, at the latest when this is gone
-        self._table = self._open_table()
-        self._files.callback(self._table.close)
         try:
-            self.num_shards = self._read_header()
+            self._open()
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> None:
+        for _ in range(_ATTEMPTS):
+            self._table = self._files.enter_context(closing(self._open_table()))
+            self.num_shards = self._read_header()
+            self._open_shards()
+            if self._table.is_in_place():  # then it goes with the files that were opened after it
+                return
+            self._shards.clear()
+            self._files.close()
+        message = f"{self.prefix} was replaced {_ATTEMPTS} times while it was being opened"
+        raise errors.AbortedError(None, None, message)
 
     def _open_table(self) -> TableReader:
         try:
             return bundle.open_table(bundle.index_path(self.prefix))
         except errors.NotFoundError:
             raise bundle.no_files(self.prefix) from None
+
+    def _open_shards(self) -> None:
+        """Opens the data files that are there, which stay as they are for this reader even if they are replaced."""
+        for number in range(min(self.num_shards, _MOST_OPEN)):
+            with suppress(errors.NotFoundError):  # the index can be read all the same
+                self._shard(number)
 
     def __enter__(self) -> BundleReader:
         return self

@@ -23,9 +23,7 @@ from millstream.io.tensor_slice import Extents, TensorSlice, fill_proto, format_
 class BundleWriter:
     """Writes a bundle of one shard, tensor by tensor; it appears when `finish` is called.
 
-    Each of its files appears whole or not at all, the index last. Where it takes the place of a bundle of the same
-    prefix, a kill between the namings of the two files loses both bundles: what differs between them is refused then,
-    because its checksum is wrong. Bundles of other prefixes stay whole.
+    It appears whole or not at all, also where it takes the place of a bundle of the same prefix.
 
     Args:
       prefix: what its files' names begin with; their folder is made where it is missing.
@@ -74,8 +72,7 @@ class BundleWriter:
     def finish(self) -> None:
         """Writes the index and gives the files their names."""
         with reporting(self._prefix):
-            _write_index(self._files, self._prefix, 1, self._entries)
-        self._files.commit()
+            _finish(self._files, self._prefix, 1, self._entries)
 
     def _append(self, key: bytes, name: str, value: np.ndarray[Any, Any], dtype: DType) -> None:
         bundle.check_storable(name, dtype)
@@ -130,6 +127,49 @@ def _add_whole(entries: dict[bytes, Any], key: bytes, added: Any) -> None:
     known.slices.extend(part for part in added.slices if part not in known.slices)
 
 
+def _finish(files: StagedFiles, prefix: str, num_shards: int, entries: dict[bytes, Any]) -> None:
+    """Adds the index to a bundle's data files, and lets them appear at once, in place of the bundle that is there.
+
+    That one counts until the index has its name. So the data files must not take the names of those that it has: they
+    get the names of a bundle that has one shard more, an empty one, and their usual names when nobody needs these.
+    """
+    replaced, interim = _num_shards(prefix), num_shards + 1
+    if replaced == num_shards:
+        usual, others = ([bundle.data_path(prefix, i, n) for i in range(num_shards)] for n in (num_shards, interim))
+        files.rename(dict(zip(map(local_path, usual), map(local_path, others), strict=True)))
+        files.open(bundle.data_path(prefix, num_shards, interim))
+        _write_index(files, prefix, interim, entries)
+        files.commit()
+        with suppress(OSError, errors.OpError), StagedFiles() as again:  # without links it is whole all the same
+            for other, name in zip(others, usual, strict=True):
+                again.link(other, name)
+            _write_index(again, prefix, num_shards, entries)
+            again.commit()
+    else:
+        _write_index(files, prefix, num_shards, entries)
+        files.commit()
+    if current := _num_shards(prefix):
+        _remove_shards(prefix, {replaced, interim, num_shards} - {current})
+
+
+def _num_shards(prefix: str) -> int:
+    """Of how many shards a bundle is; 0: there is none that could be read."""
+    try:
+        with BundleReader(prefix) as reader:
+            return reader.num_shards
+    except errors.OpError:
+        return 0
+
+
+def _remove_shards(prefix: str, counts: set[int]) -> None:
+    """Deletes the data files of bundles of so many shards, which count no more."""
+    for path in bundle.data_files(local_path(prefix)):
+        if int(path.rpartition("-")[2]) in counts:
+            with suppress(OSError):
+                fail_points.reached()
+                os.unlink(path)
+
+
 def _write_index(files: StagedFiles, prefix: str, num_shards: int, entries: dict[bytes, Any]) -> None:
     """Adds a bundle's index to files that are about to appear."""
     table = TableWriter(files.open(bundle.index_path(prefix)))
@@ -170,8 +210,7 @@ def merge_bundles(prefixes: Sequence[str], destination: str) -> None:
     with StagedFiles() as files, reporting(destination):
         for number, path in enumerate(shards):
             files.adopt(path, bundle.data_path(destination, number, len(shards)))
-        _write_index(files, destination, len(shards), entries)
-        files.commit()
+        _finish(files, destination, len(shards), entries)
         for prefix in dict.fromkeys(prefixes):
             if prefix != destination:
                 fail_points.reached()

@@ -23,6 +23,11 @@ def arm(setting: str) -> None:
     _action, _left = action, int(count or 0)
 
 
+def has_failed() -> bool:
+    """Whether a step has failed since the last call of `arm`."""
+    return _left < 0
+
+
 def reached() -> None:
     """A step of a write comes next. Does nothing in programs that are not tests.
 

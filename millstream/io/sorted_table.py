@@ -185,6 +185,13 @@ class TableReader:
         """Closes the file."""
         self._file.close()
 
+    def is_in_place(self) -> bool:
+        """Whether the file still has its name: it has not been replaced, or deleted, since it was opened."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), os.stat(local_path(self.path)))
+        except FileNotFoundError:
+            return False
+
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
         number = bisect_left(self._keys, key)

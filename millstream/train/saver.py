@@ -34,9 +34,9 @@ class Saver:
     """Saves variables in checkpoints, of which it keeps the newest ones, and restores them.
 
     A checkpoint `model-100` is the files `model-100.index`, `model-100.data-00000-of-00001` and `model-100.meta` (the
-    graph). The file `checkpoint` beside them says which checkpoints there are (`tf.train.latest_checkpoint`). Each file
-    appears whole or not at all: a program that is killed while it saves leaves the checkpoints under other names whole.
-    One that it was overwriting may be lost, so give a `global_step`.
+    graph). The file `checkpoint` beside them says which checkpoints there are (`tf.train.latest_checkpoint`). A
+    checkpoint appears whole or not at all: a program that is killed while it saves leaves those whole that are there,
+    also the one that it was to replace.
 
     Args:
       var_list: a list of variables, which are saved under their names, or a dictionary by names; default: all global

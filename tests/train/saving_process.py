@@ -18,7 +18,7 @@ import millstream.v1 as tf
 from millstream.io import fail_points
 
 SIZE = 3000
-KILLED, REFUSED = -9, 3  # how children end
+KILLED, REFUSED, TOLERATED = -9, 3, 4  # how children end
 
 
 class Model:
@@ -67,7 +67,7 @@ def child(work: Callable[[], None]) -> int:
         except BaseException as error:
             print(repr(error), file=sys.stderr)
             os._exit(1)
-        os._exit(0)
+        os._exit(TOLERATED if fail_points.has_failed() else 0)
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
@@ -102,8 +102,10 @@ def same_name(model: Model, folder: str, action: str) -> list[Any]:
             fail_points.arm(f"{action} {number - 1}")
             model.save(number, numbered=False)
 
-        ended = child(work)
-        tries.append({"ended": ended, "old": 1000 + number, "new": number, "values": values(model.prefix)})
+        ended, files = child(work), sorted(os.listdir(folder))
+        tries.append(
+            {"ended": ended, "old": 1000 + number, "new": number, "values": values(model.prefix), "files": files}
+        )
     return tries
 
 
@@ -135,19 +137,20 @@ def small_disk(model: Model, folder: str) -> dict[str, Any]:
     return {"ended": ended, "newest": newest, "values": values(newest), "files": sorted(os.listdir(folder))}
 
 
-def train(model: Model, folder: str, steps: int) -> None:
-    """Saves as often as it can, and keeps five."""
+def train(model: Model, steps: int, numbered: bool = True) -> None:
+    """Saves as often as it can: keeps five, or one under the same name."""
     for step in range(1, steps + 1):
-        model.save(step)
+        model.save(step, numbered)
         print(step, flush=True)
 
 
 def main() -> None:
     task, folder, sharded = sys.argv[1:]
     model = Model(folder, sharded == "sharded")
-    if task.startswith("train"):
-        train(model, folder, int(task.removeprefix("train")))
-        return
+    for name in ("train", "overwrite"):
+        if task.startswith(name):
+            train(model, int(task.removeprefix(name)), numbered=name == "train")
+            return
     name, _, action = task.partition(" ")
     print(json.dumps(globals()[name](model, folder, *([action] if action else []))))
 
