@@ -188,6 +188,24 @@ def gradients(folder):
     tensorflow.saved_model.save(module, folder)
 
 
+def averages(folder):
+    """Batch normalisation as Keras writes it: the operation keeps the moving averages, which are then assigned."""
+    ops, module = tensorflow.raw_ops, tensorflow.Module()
+    module.mean, module.variance = tensorflow.Variable([1.0, 2.0]), tensorflow.Variable([3.0, 4.0])
+
+    def train(x):
+        found = ops.FusedBatchNormV3(
+            x=x, scale=[1.0, 0.5], offset=[0.0, 1.0], mean=module.mean, variance=module.variance,
+            exponential_avg_factor=0.25,
+        )
+        for variable, value in ((module.mean, found.batch_mean), (module.variance, found.batch_variance)):
+            ops.AssignVariableOp(resource=variable.handle, value=value, validate_shape=True)
+        return found.y
+
+    module.train = tensorflow.function(train, input_signature=[tensorflow.TensorSpec([None, 1, 1, 2])])
+    tensorflow.saved_model.save(module, folder)
+
+
 def branches(folder):
     """Loops, branches and both kinds of variables; running "count" adds 1 to c."""
     x = tf.placeholder(tf.float32, [None, 2], name="x")
@@ -208,7 +226,7 @@ def branches(folder):
 
 
 MODELS = (simple, assets, signatures, branches)
-MODULES = (functions, objects, gradients)
+MODULES = (functions, objects, gradients, averages)
 
 
 # --- Recording -------------------------------------------------------------------------------------------------------

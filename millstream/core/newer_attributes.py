@@ -20,9 +20,11 @@ ONLY_HERE = frozenset(("MapRows", "TakenValue"))
 KNOWN_HERE = _table(
     ("axis", None, "Dequantize QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeV2"),
     ("ensure_minimum_range", None, "QuantizeV2"),
+    ("exponential_avg_factor", None, "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3"),
     ("narrow_range", None, "Dequantize QuantizeV2"),
     ("perturb_singular", None, "TridiagonalSolve"),
     ("resize_if_index_out_of_bounds", None, "TensorListSetItem"),
+    ("validate_shape", None, "AssignVariableOp"),
 ).keys()
 # Attributes that only inform readers.
 INFORMATION = _table(
@@ -50,12 +52,10 @@ UNKNOWN_HERE = _table(
     ("dtype", float32, "Dequantize"),
     ("explicit_paddings", (), "DepthwiseConv2dNative DepthwiseConv2dNativeBackpropFilter MaxPool MaxPoolGrad"),
     ("explicit_paddings", (), "DepthwiseConv2dNativeBackpropInput"),
-    ("exponential_avg_factor", 1.0, "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3"),
     ("index_type", int32, "TopKV2"),
     ("multiply_linear_by_lr", False, "ApplyFtrl ApplyFtrlV2 ResourceApplyFtrl ResourceApplyFtrlV2"),
     ("multiply_linear_by_lr", False, "ResourceSparseApplyFtrl ResourceSparseApplyFtrlV2 SparseApplyFtrl"),
     ("multiply_linear_by_lr", False, "SparseApplyFtrlV2"),
     ("shape_type", int32, "ConcatOffset"),
     ("sparse_gradient", False, f"{_SEGMENTS} {_COUNTED_SEGMENTS}"),
-    ("validate_shape", False, "AssignVariableOp"),
 )

@@ -21,6 +21,7 @@ from millstream.ops.math_ops import cast
 from millstream.ops.reduction_ops import reduce_mean, reduce_sum
 from millstream.ops.reshape_ops import reshape
 
+_AVERAGE = "exponential_avg_factor: float = 1.0"
 _ATTRS = 'epsilon: float = 1e-4, data_format: string{"NHWC","NCHW"} = "NHWC", is_training: bool = True'
 _V1_TYPES = {"T": "float"}
 _V2_TYPES = {"T": "half bfloat16 float", "U": "float"}
@@ -72,33 +73,45 @@ def _check(data_format: str, x: Any, **vectors: Any) -> None:
 
 def normalize(
     xp: Any, x: Any, scale: Any, offset: Any, mean: Any, variance: Any, *side: Any,
-    epsilon: float, data_format: str, is_training: bool, activation: str = "",
+    epsilon: float, data_format: str, is_training: bool, exponential_avg_factor: float = 1.0, activation: str = "",
 ) -> list[Any]:  # fmt: skip
-    """What the operations compute, in a kernel; `side` and `activation` as for `batch_norm_kernels.normalize`."""
-    _check(data_format, x, scale=scale, offset=offset, **({} if is_training else {"mean": mean, "variance": variance}))
+    """What the operations compute, in a kernel; `side` and `activation` as for `batch_norm_kernels.normalize`.
+
+    The batch's moments come out as such, or so much of them, the average factor, as makes up 1 with what is given.
+    """
+    averages = is_training and exponential_avg_factor != 1
+    given = {"mean": mean, "variance": variance} if averages or not is_training else {}
+    _check(data_format, x, scale=scale, offset=offset, **given)
     options = {"epsilon": epsilon, "channels_first": data_format == "NCHW", "activation": activation}
     if not is_training:
         y = batch_norm_kernels.normalize_by.on(xp)(x, scale, offset, mean, variance, *side, **options)
         return [y, mean, variance, mean, variance]
-    y, mean, unbiased, variance = batch_norm_kernels.normalize.on(xp)(x, scale, offset, *side, **options)
-    return [y, mean, unbiased, mean, variance]
+    y, batch_mean, unbiased, biased = batch_norm_kernels.normalize.on(xp)(x, scale, offset, *side, **options)
+    if not averages:
+        return [y, batch_mean, unbiased, batch_mean, biased]
+    moments = [
+        before * (1 - exponential_avg_factor) + new * exponential_avg_factor
+        for before, new in ((mean, batch_mean), (variance, unbiased))
+    ]
+    return [y, *moments, batch_mean, biased]
 
 
-def _normalize(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training):
+def _normalize(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training, exponential_avg_factor):
     options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
-    return normalize(xp, x, scale, offset, mean, variance, **options)
+    return normalize(xp, x, scale, offset, mean, variance, **options, exponential_avg_factor=exponential_avg_factor)
 
 
-def _normalize_v3(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training):
+def _normalize_v3(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training, exponential_avg_factor):
     options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
-    return [*_normalize(xp, x, scale, offset, mean, variance, **options), xp.zeros((0,), scale.dtype)]
+    found = normalize(xp, x, scale, offset, mean, variance, **options, exponential_avg_factor=exponential_avg_factor)
+    return [*found, xp.zeros((0,), scale.dtype)]
 
 
 def _forward(version: str, kernel: Any, types: dict[str, str], u: str, reserve_3: str = "") -> OpDef:
     inputs = f"x: T, scale: {u}, offset: {u}, mean: {u}, variance: {u}"
     spaces = f"reserve_space_1: {u}, reserve_space_2: {u}{reserve_3}"
     outputs = f"y: T, batch_mean: {u}, batch_variance: {u}, {spaces}"
-    signature = f"FusedBatchNorm{version}({inputs}, *, {_ATTRS}) -> {outputs}"
+    signature = f"FusedBatchNorm{version}({inputs}, *, {_ATTRS}, {_AVERAGE}) -> {outputs}"
     return op(signature, **types, shape=_forward_shape)(kernel)
 
 

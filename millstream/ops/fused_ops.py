@@ -38,7 +38,7 @@ def relu_max_pool_grad_op(xp, orig_input, orig_output, grad, *, ksize, strides, 
 
 _BATCH_NORM = (
     'epsilon: float = 0.0001, num_side_inputs: int >= 0 = 0, activation_mode: string = "Identity", '
-    'data_format: string{"NHWC","NCHW"} = "NHWC", is_training: bool = True'
+    'data_format: string{"NHWC","NCHW"} = "NHWC", is_training: bool = True, exponential_avg_factor: float = 1.0'
 )
 
 
@@ -49,10 +49,12 @@ _BATCH_NORM = (
     T="half float bfloat16", U="float", shape=unknown,
 )  # fmt: skip
 def fused_batch_norm_op(
-    xp, x, scale, offset, mean, variance, side_input, *, epsilon, activation_mode, data_format, is_training
-):
+    xp, x, scale, offset, mean, variance, side_input, *, epsilon, activation_mode, data_format, is_training,
+    exponential_avg_factor,
+):  # fmt: skip
     """Batch normalisation, a sum with other images, and perhaps a rectifier."""
     options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
+    options["exponential_avg_factor"] = exponential_avg_factor
     moments = (x, scale, offset, mean, variance)
     if all(image.shape == x.shape for image in side_input):
         activation = "relu" if activation_mode == "Relu" else ""

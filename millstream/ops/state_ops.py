@@ -199,9 +199,9 @@ def _resource_assign_shape(c: ShapeContext) -> list[Any]:
     return []
 
 
-def _resource_assign(name: str, kernel: Callable[..., None]) -> OpDef:
+def _resource_assign(name: str, kernel: Callable[..., None], attrs: str = "") -> OpDef:
     definition = op(
-        f"{name}(resource: resource, value: dtype)",
+        f"{name}(resource: resource, value: dtype{attrs})",
         dtype=ANY,
         shape=_resource_assign_shape,
         stateful=True,
@@ -229,7 +229,8 @@ def _resource_update(update: Callable[[Any, Any], Any]) -> Callable[..., None]:
     return kernel
 
 
-assign_variable_op = _resource_assign("AssignVariableOp", _assign_variable)
+# The shape that was declared is demanded in any case.
+assign_variable_op = _resource_assign("AssignVariableOp", _assign_variable, ", *, validate_shape: bool = False")
 assign_add_variable_op = _resource_assign("AssignAddVariableOp", _resource_update(lambda old, value: old + value))
 assign_sub_variable_op = _resource_assign("AssignSubVariableOp", _resource_update(lambda old, value: old - value))
 

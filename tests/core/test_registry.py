@@ -85,12 +85,17 @@ NOT_IN_TENSORFLOW_1 = {
 
 # Attributes that TensorFlow 2 added, with defaults.
 ATTRS_NOT_IN_TENSORFLOW_1 = {
+    "AssignVariableOp": {"validate_shape"},
     "Dequantize": {"axis", "narrow_range"},
+    "FusedBatchNorm": {"exponential_avg_factor"},
+    "FusedBatchNormV2": {"exponential_avg_factor"},
+    "FusedBatchNormV3": {"exponential_avg_factor"},
     "QuantizeAndDequantizeV2": {"axis"},
     "QuantizeAndDequantizeV3": {"axis"},
     "QuantizeV2": {"axis", "ensure_minimum_range", "narrow_range"},
     "TensorListSetItem": {"resize_if_index_out_of_bounds"},
     "TridiagonalSolve": {"perturb_singular"},
+    "_FusedBatchNormEx": {"exponential_avg_factor"},
 }
 
 # Types that TensorFlow 2 added to an attribute.

@@ -57,6 +57,20 @@ case("channels_first/fused_batch_norm",
 case("channels_first/fused_batch_norm_inference", lambda tf, x, s, o: tf.compat.v1.nn.fused_batch_norm(
     x, s, o, [0.5, 0.0, -1.0], [1.0, 2.0, 0.5], data_format="NCHW", is_training=False)[0], *tensors(FIRST, [3], [3]))
 
+
+for version in ("", "V2", "V3"):
+    def _(tf, x, s, o, m, v, version=version):
+        op = getattr(tf.raw_ops, "FusedBatchNorm" + version)
+        found = op(x=x, scale=s, offset=o, mean=m, variance=v, exponential_avg_factor=0.25)
+        inference = op(x=x, scale=s, offset=o, mean=m, variance=v + 2.0, exponential_avg_factor=0.25, is_training=False)
+        return [found[:3], inference[:3]]
+
+    case(f"fused_batch_norm_average{version}", _, *tensors([2, 3, 4, 3], [3], [3], [3], [3]))
+for name in ("mean", "variance"):
+    case(f"error/fused_batch_norm_average_{name}", lambda tf, x, s, m, name=name: tf.raw_ops.FusedBatchNormV3(
+        **{**dict(x=x, scale=s, offset=s, mean=s, variance=s, exponential_avg_factor=0.25), name: m}),
+        *tensors([2, 3, 4, 3], [3], [2]), raises=True, message="")
+
 # Groups: filters of fewer channels than the images have.
 
 
