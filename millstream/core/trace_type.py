@@ -37,8 +37,10 @@ class TensorType(NamedTuple):
         )
 
     def takes(self, other: Any) -> bool:
-        """Whether a tensor of the other type may be passed for one of this."""
+        """Whether a tensor of the other type may be passed for one of this; by that name, where it has one."""
         if not isinstance(other, TensorType) or other.dtype is not self.dtype:
+            return False
+        if other.name and other.name != self.name:
             return False
         if self.shape is None:
             return True
@@ -142,7 +144,7 @@ def _type_of(leaf: Any, variables: dict[int, int]) -> Leaf:
     if isinstance(leaf, Tensor):
         return TensorType(leaf.dtype.base_dtype, leaf._shape)
     if isinstance(leaf, TensorSpec):
-        return TensorType(leaf.dtype, leaf._shape)
+        return TensorType(leaf.dtype, leaf._shape, leaf.name)
     if isinstance(leaf, LITERALS):
         return Literal(type(leaf), leaf)
     if is_variable(leaf):

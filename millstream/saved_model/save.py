@@ -66,7 +66,8 @@ def save(obj: Any, export_dir: Any, signatures: Any = None, options: SaveOptions
     gfile.makedirs(folders.variables_folder(export_dir))
     gfile.makedirs(folders.assets_folder(export_dir))
     prefix = folders.variables_prefix(export_dir)
-    save_now(prefix, objects)
+    with context.mode(True):  # within a graph, too: the variables have their values without it
+        save_now(prefix, objects)
     files.copy_to(export_dir)
     with open(gfile.local_path(bundle.index_path(prefix)), "rb") as file:
         index = file.read()

@@ -53,6 +53,18 @@ def test_names_of_specs_name_the_arguments_of_concrete_functions():
     assert (first.name, second.name) == ("first", "y")
 
 
+@pytest.mark.parametrize(
+    "names, traces",
+    [([None, "a", "b"], 3), (["a", None, "b"], 2), (["a", "a", None], 1), ([None, None], 1)],
+)
+def test_specs_of_other_names_have_traces_of_their_own(names, traces):
+    """A trace with a name serves those that have none, but not the reverse. The counts are TensorFlow 2.21's."""
+    f = tf.function(lambda x: x)
+    found = [f.get_concrete_function(tf.TensorSpec([], name=name)) for name in names]
+    assert f(tf.constant(1.0)).numpy() == 1.0
+    assert len(set(map(id, found))) == f.experimental_get_tracing_count() == traces
+
+
 def test_specs_of_a_signature_keep_their_names():
     signature = [tf.TensorSpec([], tf.float32, name="q"), tf.TensorSpec([None], tf.int32)]
     f = tf.function(lambda x, y: (x, y), input_signature=signature)

@@ -421,6 +421,26 @@ def test_variables_of_graphs(tmp_path):
             tf1.saved_model.save(module, tmp_path / "m")
 
 
+def test_saving_within_a_graph(tmp_path):
+    module = tf.Module()
+    module.v = tf.Variable(2.0)
+    module.f = tf.function(lambda x: x * module.v, input_signature=[tf.TensorSpec([])])
+    with tf.Graph().as_default():
+        tf.saved_model.save(module, tmp_path / "m")
+    assert tf.saved_model.load(tmp_path / "m").f(3.0).numpy() == 6.0
+
+
+def test_names_of_specs_are_those_of_the_signature(tmp_path):
+    """A trace that was made before, for another name, does not stand for it."""
+    module = tf.Module()
+    module.f = tf.function(lambda x: x + 1.0)
+    module.f.get_concrete_function(tf.TensorSpec([]))
+    named = module.f.get_concrete_function(tf.TensorSpec([], name="inp"))
+    tf.saved_model.save(module, tmp_path / "m", {"a": named})
+    found = tf.saved_model.load(tmp_path / "m").signatures["a"](inp=tf.constant(2.0))
+    assert {name: value.numpy() for name, value in found.items()} == {"output_0": 3.0}
+
+
 def test_the_name_of_the_signatures(tmp_path):
     module = tf.Module()
     module.signatures = [tf.Variable(1.0)]
