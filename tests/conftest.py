@@ -5,6 +5,7 @@ import pytest
 
 import millstream
 from millstream.core import context, random_seed
+from millstream.core.graph import reset_default_graph
 from millstream.runtime import behavior
 
 
@@ -19,3 +20,9 @@ def no_global_seed():
     """No test leaves its seed to the next one."""
     with context.mode(True):
         random_seed.set_random_seed(None)
+
+
+@pytest.fixture(autouse=True)
+def own_default_graph():
+    """No test finds in its graph what another one has built."""
+    reset_default_graph()

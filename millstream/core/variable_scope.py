@@ -576,7 +576,10 @@ def get_local_variable(
     synchronization: VariableSynchronization = VariableSynchronization.AUTO,
     aggregation: VariableAggregation = VariableAggregation.NONE,
 ) -> Any:
-    """Like `tf.get_variable`, for a variable that is not trained and goes to `GraphKeys.LOCAL_VARIABLES`."""
+    """Like `tf.get_variable`, for a variable that goes to `GraphKeys.LOCAL_VARIABLES` and is not trained.
+
+    `trainable` is accepted for compatibility.
+    """
     return get_variable(
         name,
         shape=shape,

@@ -115,7 +115,10 @@ def freeze_graph_with_def_protos(
     checkpoint_version: int = 2,
     variable_names_denylist: str = "",
 ) -> Any:
-    """Like `freeze_graph`, with a `GraphDef`, a `SaverDef` and a `MetaGraphDef` in place of their files."""
+    """Like `freeze_graph`, with a `GraphDef`, a `SaverDef` and a `MetaGraphDef` in place of their files.
+
+    `restore_op_name`, `filename_tensor_name` and `checkpoint_version` are accepted for compatibility.
+    """
     from millstream.train.checkpoint_management import checkpoint_exists
 
     if not input_saved_model_dir and not (input_checkpoint and checkpoint_exists(input_checkpoint)):
