@@ -206,6 +206,26 @@ def averages(folder):
     tensorflow.saved_model.save(module, folder)
 
 
+def training(folder):
+    """A step of gradient descent through loops that read and write arrays, one of which grows."""
+    module = tensorflow.Module()
+    module.w = tensorflow.Variable(1.5)
+
+    def train(x):
+        with tensorflow.GradientTape() as tape:
+            rows = tensorflow.map_fn(lambda row: row * module.w, x)
+            written = tensorflow.TensorArray(tensorflow.float32, 0, dynamic_size=True)
+            for i in tensorflow.range(tensorflow.shape(rows)[0]):
+                written = written.write(i, rows[i] * module.w)
+            loss = tensorflow.reduce_sum(written.stack() ** 2)
+            loss += tensorflow.reduce_sum(tensorflow.scan(lambda total, row: total * module.w + row, rows))
+        module.w.assign_sub(0.01 * tape.gradient(loss, module.w))
+        return loss
+
+    module.train = tensorflow.function(train, input_signature=[tensorflow.TensorSpec([None, 3])])
+    tensorflow.saved_model.save(module, folder)
+
+
 def branches(folder):
     """Loops, branches and both kinds of variables; running "count" adds 1 to c."""
     x = tf.placeholder(tf.float32, [None, 2], name="x")
@@ -226,7 +246,7 @@ def branches(folder):
 
 
 MODELS = (simple, assets, signatures, branches)
-MODULES = (functions, objects, gradients, averages)
+MODULES = (functions, objects, gradients, averages, training)
 
 
 # --- Recording -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from millstream.core import loop_counters, opdef
+from millstream.core import list_sums, loop_counters, opdef
 from millstream.core.graph_function import GraphFunction
 from millstream.core.graph_io import NodeWriter, encode_attr, saved_name
 from millstream.core.operation import Operation
@@ -168,6 +168,7 @@ class _FunctionWriter:
             for other in controls:  # arguments are there before anything runs
                 node.input.remove(f"^{other.name}")
             _keep_colocation(node, here)
+        list_sums.write_in_place(message.node_def, in_function=True)
 
     def add_counter(self, message: Any, is_body: bool) -> None:
         """Lets the function, which is the condition or body of a loop, take the loop's counter."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from millstream.core import shapes
+from millstream.core import list_sums, shapes
 from millstream.core.dtypes import DType, as_dtype
 from millstream.core.export import export
 from millstream.core.graph import Graph
@@ -33,6 +33,7 @@ def graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool = 
         writer = NodeWriter(library.name_of)
     for op in ops:
         writer.write(op, message.node.add(), add_shapes)
+    list_sums.write_in_place(message.node, in_function=False)
     return message
 
 

@@ -40,7 +40,7 @@ def with_room(value: Any, after: Any, turns: int | None) -> Any:
         return value.as_array(after.size) if value.size or not isinstance(after, PartialList) else value
     if element is None:
         return value
-    if after.size == value.size:
+    if after.size == value.size and value.size:  # one of 0 grows at a computed place
         return _written(value, element)
     if not isinstance(after, ElementList) or after.size != value.size + 1 or turns is None:
         raise NeedsHost

@@ -21,12 +21,15 @@ class MetaGraph(Artefact):
     same = ("tf1",)  # in TensorFlow 2 the global step is a resource
     feeds = {"x:0": _numbers([4, 3], 1), "y:0": _numbers([4, 2], 2)}
 
-    def write(self, tf, folder):
+    def loss(self, tf):
         x, y = tf.placeholder(tf.float32, [None, 3], "x"), tf.placeholder(tf.float32, [None, 2], "y")
         hidden = tf.tanh(tf.matmul(x, _weights(tf, "hidden", [3, 4], 3)))
         hidden = tf.cond(tf.reduce_sum(x) > 0, lambda: hidden * 2.0, lambda: tf.abs(hidden))
         turns = tf.while_loop(lambda i, _: i < 3, lambda i, value: (i + 1, tf.tanh(value) * 1.5), [0, hidden])
-        loss = tf.reduce_mean(tf.square(tf.matmul(turns[1], _weights(tf, "out", [4, 2], 4)) - y), name="loss")
+        return tf.reduce_mean(tf.square(tf.matmul(turns[1], _weights(tf, "out", [4, 2], 4)) - y), name="loss")
+
+    def write(self, tf, folder):
+        loss = self.loss(tf)
         rate = tf.train.exponential_decay(0.1, tf.train.get_or_create_global_step(), 2, 0.9)
         train = tf.train.MomentumOptimizer(rate, 0.9).minimize(loss, tf.train.get_global_step(), name="train")
         for name, value in (("ops", loss), ("ops", train), ("number", 3), ("text", "text"), ("rate", 0.5)):
@@ -50,6 +53,23 @@ class MetaGraph(Artefact):
         collections = {key: len(tf.get_collection(key)) for key in keys if not key.endswith("_context")}
         values = [tf.get_collection(name)[0] for name in ("number", "text", "rate")]
         return {"losses": losses, "collections": collections, "values": values}
+
+
+class RecurrentMetaGraph(MetaGraph):
+    """The same with loops that read and write tensor arrays, whose gradients are such loops, too."""
+
+    name = "meta_graph_rnn"
+    title = "the same with `dynamic_rnn`, `map_fn` and `scan`"
+    same = ()
+    feeds = {"x:0": _numbers([2, 5, 3], 15)}
+
+    def loss(self, tf):
+        x = tf.placeholder(tf.float32, [None, 5, 3], "x")
+        outputs, state = tf.nn.dynamic_rnn(Cell(tf), x, [5, 3], dtype=tf.float32)
+        scale = _weights(tf, "scale", [4], 16)
+        mapped = tf.map_fn(lambda row: tf.reduce_sum(row * scale, 1), outputs)
+        scanned = tf.scan(lambda total, row: total * scale + row, tf.transpose(outputs, [1, 0, 2]))
+        return tf.reduce_mean(tf.square(mapped - 1.0)) + tf.reduce_mean(tf.square(scanned[-1] - state), name="loss")
 
 
 class Frozen(Artefact):
@@ -158,4 +178,4 @@ class PythonFunction(Frozen):
         return tf.py_func(lambda value: value + 1, [x], tf.float32, stateful=False)
 
 
-ARTEFACTS = (MetaGraph(), FrozenConvolutions(), FrozenLoop(), TextGraph(), PythonFunction())
+ARTEFACTS = (MetaGraph(), RecurrentMetaGraph(), FrozenConvolutions(), FrozenLoop(), TextGraph(), PythonFunction())

@@ -215,6 +215,18 @@ def test_moving_averages_of_batch_normalisation():
     assert model.mean.numpy().tolist() == [1.5, 2.5] and model.variance.numpy().tolist() == [4.0, 3.25]
 
 
+def test_a_step_of_training_with_arrays(tmp_path):
+    """The numbers are TensorFlow 2.21's; what is saved again goes on with them."""
+    model = tf.saved_model.load(TWO / "training")
+    x = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
+    losses = [model.train(x).numpy() for _ in range(2)]
+    tf.saved_model.save(model, tmp_path / "m")
+    again = tf.saved_model.load(tmp_path / "m")
+    losses.append(again.train(x).numpy())
+    np.testing.assert_allclose(losses, [50.197502, 4.7386236, 3.010982], rtol=1e-5)
+    np.testing.assert_allclose(again.w, 0.25287834, rtol=1e-5)
+
+
 def test_gradients_of_loops(gradients):
     """Two turns: 4 x, then after adding v, 4 x more and v again."""
     with tf.GradientTape() as tape:
@@ -387,6 +399,26 @@ def test_absurd_shapes(changed):
 
     with pytest.raises(tf.errors.InvalidArgumentError, match="in the checkpoint"):
         tf.saved_model.load(changed(grow))
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("main:1", tf.errors.InvalidArgumentError, "exists but only has 0 outputs"),
+        ("none:0", ValueError, "graph has no 'none:0'"),
+    ],
+)
+def test_what_signatures_of_1x_lack(tmp_path, name, error, said):
+    folder = tmp_path / "model"
+    shutil.copytree(DATA / "tensorflow1" / "simple", folder)
+    path = folder / "saved_model.pb"
+    message = proto.SavedModel.FromString(path.read_bytes())
+    graph = message.meta_graphs[0]
+    graph.graph_def.node.add(name="main", op="NoOp")
+    next(iter(graph.signature_def.values())).outputs["extra"].name = name
+    path.write_bytes(message.SerializeToString())
+    with pytest.raises(error, match=f"^{folder}: .*{said}"):
+        tf.saved_model.load(folder)
 
 
 def test_python_code_is_refused(changed):

@@ -1,0 +1,143 @@
+"""Sums of lists of gradients, in the form that TensorFlow can compute.
+
+Here the gradient of a read from a list is a list that is as long as it must be: a new one in which one element is set
+(`ops/list_ops.py`). TensorFlow adds only lists of equal length, and its release 1.15 lists that do not grow. So where
+such a list is added to a whole one, files have an addition to one element of that.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from millstream.core.dtypes import variant
+
+GROWS = "resize_if_index_out_of_bounds"
+OF_GRADIENTS = "_of_gradients"  # an attribute of operations on lists of gradients, which have the place that is written
+
+
+def write_in_place(nodes: Any, in_function: bool) -> None:
+    """Rewrites the sums among the nodes of a graph or function.
+
+    Args:
+      nodes: the `NodeDef`s.
+      in_function: whether inputs are called `node:output:index`, as in functions.
+    """
+    if any(node.op == "TensorListSetItem" and _grows(node) for node in nodes):
+        _Rewriter(nodes, in_function).rewrite()
+
+
+class _Rewriter:
+    def __init__(self, nodes: Any, in_function: bool) -> None:
+        self._nodes = nodes
+        self._in_function = in_function
+        self._by_name = {node.name: node for node in nodes}
+        self._new: dict[str, list[Any]] = {}  # by the name of the sum before which they stand
+        self._replaced: set[str] = set()
+
+    def rewrite(self) -> None:
+        for node in self._nodes:
+            if node.op == "TensorListSetItem" and OF_GRADIENTS in node.attr:
+                node.attr.pop(GROWS, None)
+            if _is_sum(node):
+                self._rewrite_sum(node)
+        if self._new:
+            nodes = [each for node in self._nodes for each in (*self._new.get(node.name, ()), node)]
+            self._put(self._without_unused(nodes))
+
+    def _rewrite_sum(self, node: Any) -> None:
+        """Lets a sum of a list and of elements be the list with these elements added; it stays, of one summand."""
+        added, whole = [], []
+        for edge in node.input:
+            elements = self._elements(edge)
+            added.extend(elements or ())
+            if elements is None:
+                whole.append(edge)
+        controls = [edge for edge in whole if edge.startswith("^")]
+        if not added or len(whole) - len(controls) != 1:
+            return
+        total = whole[0]
+        self._new[node.name] = new = []
+        for element in added:
+            total = self._with_element(total, element, new)
+            self._replaced.add(element.name)
+        del node.input[:]
+        node.input.extend([total, *controls])
+        node.attr["N"].i = 1
+
+    def _elements(self, edge: str) -> list[Any] | None:
+        """The nodes that set the elements of a list in which nothing else is; None for other lists."""
+        node = self._by_name.get(_maker(edge))
+        if node is None or edge.startswith("^"):
+            return None
+        if _is_sum(node):
+            parts = [self._elements(each) for each in node.input]
+            found = None if None in parts else [element for part in parts for element in part or ()]
+            if found:
+                self._replaced.add(node.name)
+            return found
+        if node.op != "TensorListSetItem" or not _grows(node):
+            return None
+        start = self._by_name.get(_maker(node.input[0]))
+        size = None if start is None or start.op != "TensorListReserve" else self._by_name.get(_maker(start.input[1]))
+        is_empty = size is not None and size.op == "Const" and not any(size.attr["value"].tensor.int_val)
+        return [node] if is_empty else None
+
+    def _with_element(self, total: str, element: Any, new: list[Any]) -> str:
+        """Adds nodes that add an element to a list; gives the new list."""
+        from millstream.io import proto
+
+        dtype = element.attr["element_dtype"]
+        start = self._by_name[_maker(element.input[0])]
+        get, add, put = (
+            proto.NodeDef(name=self._unique_name(f"{element.name}/{label}"), op=op, device=element.device)
+            for label, op in (("before", "TensorListGetItem"), ("sum", "AddN"), ("after", "TensorListSetItem"))
+        )
+        get.input.extend([total, element.input[1], start.input[0]])
+        add.input.extend([self._edge(get, "item"), element.input[2]])
+        put.input.extend([total, element.input[1], self._edge(add, "sum")])
+        for node, key in ((get, "element_dtype"), (add, "T"), (put, "element_dtype")):
+            node.attr[key].CopyFrom(dtype)
+        add.attr["N"].i = 2
+        new += [get, add, put]
+        return self._edge(put, "output_handle")
+
+    def _unique_name(self, name: str) -> str:
+        while name in self._by_name:
+            name += "_"
+        return name
+
+    def _edge(self, node: Any, output: str) -> str:
+        return f"{node.name}:{output}:0" if self._in_function else node.name
+
+    def _without_unused(self, nodes: list[Any]) -> list[Any]:
+        """The nodes without the lists of one element that are not used any more, and what only these used."""
+        unused = set(self._replaced)
+        while unused:
+            used = {_maker(edge) for node in nodes if node.name not in unused for edge in node.input}
+            unused -= used
+            gone = [node for node in nodes if node.name in unused]
+            nodes = [node for node in nodes if node.name not in unused]
+            used = {_maker(edge) for node in nodes for edge in node.input}
+            makers = {_maker(edge) for node in gone for edge in node.input} - used
+            unused = {node.name for node in nodes if node.name in makers and node.op in ("TensorListReserve", "Const")}
+        return nodes
+
+    def _put(self, nodes: list[Any]) -> None:
+        copies = []
+        for node in nodes:
+            copies.append(type(node)())
+            copies[-1].CopyFrom(node)
+        del self._nodes[:]
+        self._nodes.extend(copies)
+
+
+def _grows(node: Any) -> bool:
+    return GROWS in node.attr and bool(node.attr[GROWS].b)
+
+
+def _is_sum(node: Any) -> bool:
+    return node.op == "AddN" and node.attr["T"].type == variant.as_datatype_enum
+
+
+def _maker(edge: str) -> str:
+    """The name of the node that an input comes from."""
+    return edge.removeprefix("^").partition(":")[0]
