@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,21 +11,41 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from google.protobuf.message import DecodeError
-
 from millstream.core import errors
-from millstream.io import crc32c
+from millstream.io import crc32c, records
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # How a reader says that it does not take a file; everything else is a bug.
 REFUSALS = (
-    DecodeError,
     errors.DataLossError,
     errors.InvalidArgumentError,
     errors.NotFoundError,
+    errors.PermissionDeniedError,
     errors.UnimplementedError,
 )
+
+refused: list[str] = []  # what was said about inputs that were refused, for tests to look at
+
+
+@contextmanager
+def refusing(*kinds: type[Exception], naming: str = "", saying: str = "(?!)") -> Iterator[None]:
+    """Lets a reader refuse an input within a `with` block.
+
+    Args:
+      *kinds: errors by which it may do so besides `REFUSALS`.
+      naming: what these must name, a file for instance.
+      saying: a pattern; other errors that begin so, type and text, are refusals too.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = getattr(error, "message", None) or str(error)
+        said = f"{type(error).__name__}: {text}"
+        if not (re.match(saying, said) or isinstance(error, (*REFUSALS, *kinds)) and naming in text):
+            raise
+        refused.append(said)
+
 
 @functools.cache
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
@@ -98,5 +119,5 @@ def ignoring_checksums() -> Iterator[None]:
     def masked(crc: int) -> int:
         return _Agreeing(real(crc))
 
-    with mock.patch.object(crc32c, "masked", masked):
+    with mock.patch.object(crc32c, "masked", masked), mock.patch.object(records, "masked", masked):
         yield

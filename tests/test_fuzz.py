@@ -1,73 +1,78 @@
 """A short run of each fuzzer (`fuzz/`) without atheris: seeds, changed at random but always in the same way."""
 from __future__ import annotations
 
+import importlib
 import random
 import sys
 import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from millstream.io import tensor_proto
+
 FUZZ = Path(__file__).parent.parent / "fuzz"
+TARGETS = sorted(path.stem for path in (FUZZ / "targets").glob("*.py"))
 # How many mutations of each seed are tried, 200 where none is named: those that build graphs take longer.
-MUTATIONS = {"graph_def": 60, "meta_graph": 25, "object_graph": 40, "saved_model": 8}
+MUTATIONS = {
+    "graph_def_text": 100, "index_entry": 100, "meta_graph_text": 50, "object_graph": 40, "saved_model": 40,
+    "saved_model_text": 10,
+}  # fmt: skip
 MOST_SECONDS = 10.0  # for one input
-MOST_BYTES = 256 << 20  # that one input takes at a time
+MOST_BYTES = 32 << 20  # that one input takes at a time, beyond what was taken before
 
 
 def load(name: str) -> Any:
+    return module("run").load(name)
+
+
+def module(name: str) -> Any:
+    """A module of the fuzzers'."""
     sys.path.insert(0, str(FUZZ))
     try:
-        import run
-
-        return run.load(name)
+        return importlib.import_module(name)
     finally:
         sys.path.remove(str(FUZZ))
 
 
-def mutated(seed: bytes, source: random.Random) -> bytes:
-    """A seed with some bytes changed, left out or put in, or the rest cut off."""
-    data = bytearray(seed)
-    for _ in range(source.choice([1, 1, 2, 5])):
-        place = source.randrange(len(data) + 1)
-        kind = source.randrange(5)
-        if kind == 0 and place < len(data):
-            data[place] ^= 1 << source.randrange(8)
-        elif kind == 1 and place < len(data):
-            data[place] = source.choice([0, 1, 0x7F, 0x80, 0xFF])
-        elif kind == 2:
-            del data[place : place + source.randrange(1, 9)]
-        elif kind == 3:
-            data[place:place] = source.randbytes(source.randrange(1, 9))
-        elif source.randrange(8) == 0:
-            del data[place:]
-        else:
-            start = source.randrange(len(data) + 1)
-            data[place:place] = data[start : start + source.randrange(1, 40)]
-    return bytes(data)
+def mutations(target: Any, seed: bytes, count: int, source: random.Random) -> Iterator[bytes]:
+    return (module("mutation").mutated(seed, target, source) for _ in range(count))
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (FUZZ / "targets").glob("*.py")))
+@pytest.mark.parametrize("name", TARGETS)
 def test_mutated_seeds(name: str) -> None:
     target, source = load(name), random.Random(name)
+    mutation, refused = module("mutation"), module("support").refused
+    tried = parsed = accepted = 0
     for seed in target.SEEDS():
-        for data in (seed, b"", *(mutated(seed, source) for _ in range(MUTATIONS.get(name, 200)))):
+        for data in (seed, b"", *mutations(target, seed, MUTATIONS.get(name, 200), source)):
+            refused.clear()
             start = time.process_time()
             target.TestOneInput(data)
             assert time.process_time() - start < MOST_SECONDS
+            if hasattr(target, "MESSAGE"):
+                is_message = mutation.parsed(data, target.MESSAGE, getattr(target, "TEXT", False)) is not None
+                tried, parsed, accepted = tried + 1, parsed + is_message, accepted + (is_message and not refused)
+    assert parsed >= tried * 3 / 4  # else the readers behind the parser are not tried
+    assert accepted >= tried / 4
 
 
-@pytest.mark.parametrize("name", ["bundle", "index_entry", "records", "sorted_table", "tensor_proto", "v1_checkpoint"])
-def test_memory(name: str) -> None:
-    target, source = load(name), random.Random(name)
+@pytest.mark.parametrize("name", TARGETS)
+def test_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensor_proto, "_LARGEST_FILL", 1 << 23)  # the one limit that is higher
+    target, source = load(name), random.Random(f"{name} memory")
     for seed in target.SEEDS():
         target.TestOneInput(seed)  # what is loaded at the first call does not count
+        inputs = list(mutations(target, seed, 8, source))
         tracemalloc.start()
         try:
-            for _ in range(20):
-                target.TestOneInput(mutated(seed, source))
-            assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
+            for data in inputs:
+                before = tracemalloc.get_traced_memory()[0]
+                tracemalloc.reset_peak()
+                target.TestOneInput(data)
+                assert tracemalloc.get_traced_memory()[1] - before < MOST_BYTES
         finally:
             tracemalloc.stop()

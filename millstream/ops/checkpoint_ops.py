@@ -57,6 +57,8 @@ def _restored_shapes(c: ShapeContext) -> list[Any]:
     slices = c.constant(2)
     count = len(c.attrs["dtypes"])
     texts = [""] * count if slices is None else _texts(slices)
+    if len(texts) != count:
+        raise ValueError("The number of shape_and_slice doesn't match tensor outputs.")
     return [_parse(text)[1].lengths if text else None for text in texts]
 
 

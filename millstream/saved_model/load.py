@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from millstream.core.export import export
+from millstream.io.file_errors import checking_content, naming_file
 from millstream.saved_model import folders
 from millstream.saved_model.load_v1 import load_graphs
 from millstream.saved_model.object_loader import ObjectLoader
@@ -32,7 +33,7 @@ def load(export_dir: Any, tags: Any = None, options: LoadOptions | None = None) 
       OSError: there is no SavedModel in the folder, or it cannot be parsed.
       ValueError: the file is malformed, or has no graph with these tags.
       NotFoundError: a function uses an operation that is not known; the checkpoint lacks a variable.
-      DataLossError, InvalidArgumentError: the checkpoint is damaged, or does not suit the variables.
+      DataLossError, InvalidArgumentError: the checkpoint is damaged, or parts of the model do not fit together.
       PermissionDeniedError: the model would run Python code.
 
     Example:
@@ -69,8 +70,9 @@ def _load_objects(export_dir: str, meta_graph: Any, tags: Any, options: LoadOpti
             f"Got an incompatible argument to `tags`: {wanted}. The SavedModel at {export_dir} has one MetaGraph with "
             f"tags {found}. You may omit the argument, pass 'None', or pass matching tags."
         )
-    loader = ObjectLoader(export_dir, meta_graph, options)
-    root = loader.load()
+    with naming_file(export_dir), checking_content():
+        loader = ObjectLoader(export_dir, meta_graph, options)
+        root = loader.load()
     if isinstance(getattr(root, "__dict__", None), dict):
         root.tensorflow_version, root.tensorflow_git_version = info.tensorflow_version, info.tensorflow_git_version
         root.graph_debug_info = None

@@ -19,6 +19,7 @@ from millstream.core.tensor_spec import TensorSpec
 from millstream.core.trace_type import TensorType
 from millstream.core.trackable import AutoTrackable
 from millstream.core.variable_handle import handle_data
+from millstream.io.file_errors import checking_content, naming_file
 from millstream.saved_model import constants, folders
 from millstream.saved_model.asset import Asset, PathTensor
 from millstream.saved_model.assets import get_asset_tensors
@@ -113,7 +114,8 @@ def load_graphs(export_dir: str, saved_model: Any, tags: Iterable[str] | None, o
             f"available tags '{list(map(set, available))}'. To inspect available tag-sets in the SavedModel, please "
             "use the SavedModel CLI: `saved_model_cli`."
         )
-    return GraphModel(export_dir, found, options)
+    with naming_file(export_dir), checking_content():
+        return GraphModel(export_dir, found, options)
 
 
 def _name_of(item: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from millstream.core.export import export
@@ -11,6 +12,7 @@ from millstream.core.graph_keys import GraphKeys
 from millstream.core.log import tensorflow_logger
 from millstream.core.operation import Operation
 from millstream.core.scope_names import prepend_name_scope
+from millstream.io.file_errors import checking_content, naming_file
 from millstream.saved_model import constants, folders
 from millstream.saved_model.assets import get_asset_tensors
 from millstream.saved_model.folders import parse_saved_model
@@ -41,6 +43,7 @@ def load(
       OSError: there is no SavedModel, or its file is damaged.
       RuntimeError: it has no graph with these tags, or more than one first operation.
       ValueError: it lacks its variables, or the graph is malformed.
+      InvalidArgumentError: parts of it do not fit together.
 
     Example:
       >>> with tf.Session(graph=tf.Graph()) as sess:
@@ -105,7 +108,7 @@ class SavedModelLoader:
           Its saver, and the elements of the graph that `return_elements=` asked for.
         """
         message = self.get_meta_graph_def_from_tags(tags)
-        with graph.as_default():
+        with graph.as_default(), self._naming():
             return import_with_elements(message, import_scope=import_scope, **saver_kwargs)
 
     def restore_variables(self, sess: Any, saver: Saver | None, import_scope: str | None = None) -> None:
@@ -121,7 +124,8 @@ class SavedModelLoader:
         """
         with sess.graph.as_default():
             if isinstance(saver, Saver):
-                saver.restore(sess, self.variables_path)
+                with self._naming(), checking_content():
+                    saver.restore(sess, self.variables_path)
             elif _has_variables(sess.graph, import_scope):
                 raise ValueError(
                     "No tf.train.Saver object was passed to the function SavedModelLoader.restore_variables. Since "
@@ -133,7 +137,7 @@ class SavedModelLoader:
     def run_init_ops(self, sess: Any, tags: Iterable[str], import_scope: str | None = None) -> None:
         """Runs what the SavedModel wants to be run when it is loaded; meanwhile assets have the paths of its files."""
         message = self.get_meta_graph_def_from_tags(tags)
-        with sess.graph.as_default():
+        with sess.graph.as_default(), self._naming(), checking_content():
             paths = get_asset_tensors(self._export_dir, message, import_scope)
             init_op = get_init_op(message, import_scope)
             if init_op is not None:
@@ -146,6 +150,9 @@ class SavedModelLoader:
             self.restore_variables(sess, saver, import_scope)
             self.run_init_ops(sess, tags, import_scope)
         return self.get_meta_graph_def_from_tags(tags)
+
+    def _naming(self) -> AbstractContextManager[None]:
+        return naming_file(self._export_dir)
 
 
 def _has_variables(graph: Graph, import_scope: str | None) -> bool:

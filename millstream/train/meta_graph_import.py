@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from millstream.core import context
@@ -13,6 +14,7 @@ from millstream.core.graph_import import import_graph_def
 from millstream.core.graph_keys import GraphKeys
 from millstream.core.log import tensorflow_logger
 from millstream.io import gfile
+from millstream.io.file_errors import checking_content, naming_file
 from millstream.train.collection_defs import restore_collections
 from millstream.train.meta_graph import UNBOUND_INPUTS, UNBOUND_PREFIX, remove_devices
 from millstream.train.saver import Saver
@@ -46,7 +48,7 @@ def import_meta_graph(
       RuntimeError: operations run at once, there is no graph.
       OSError: there is no such file.
       ValueError: the file is malformed, or lacks inputs that are not in `input_map`.
-      KeyError: a collection names what is not in the graph.
+      InvalidArgumentError: a collection names what is not in the graph.
       PermissionDeniedError: an operation runs Python code or uses files.
 
     Example:
@@ -70,9 +72,15 @@ def import_with_elements(
         raise RuntimeError("Exporting/importing meta graphs is not supported when eager execution is enabled. No graph "
                            "exists when eager execution is enabled.")  # fmt: skip
     message = message_of(meta_graph_or_file)
-    imported = import_message(message, clear_devices, import_scope, return_elements, **kwargs)
-    with imported.graph.as_default():
-        return _saver(message, imported), imported.elements
+    with naming_source(meta_graph_or_file):
+        imported = import_message(message, clear_devices, import_scope, return_elements, **kwargs)
+        with imported.graph.as_default(), checking_content():
+            return _saver(message, imported), imported.elements
+
+
+def naming_source(meta_graph_or_file: Any) -> AbstractContextManager[None]:
+    """Lets errors within a `with` block name the file, where it is one."""
+    return nullcontext() if _is_message(meta_graph_or_file) else naming_file(meta_graph_or_file)
 
 
 # --- The graph -------------------------------------------------------------------------------------------------------
@@ -123,11 +131,13 @@ def import_message(
             allow_python=allow_python,
         )
         lost = {node.name for node in graph_def.node if f"{scope}/{node.name}".lstrip("/") not in graph._by_name}
-        restore_collections(
-            message, graph, scope, lost, restore_collections_predicate, skipped=(unbound_inputs_col_name,)
-        )
-    found = graph.get_collection(GraphKeys.GLOBAL_VARIABLES, scope=f"{scope}/" if scope else None)
-    return Imported(graph, scope, {_name_within(variable, scope): variable for variable in found}, elements)
+        with checking_content():
+            restore_collections(
+                message, graph, scope, lost, restore_collections_predicate, skipped=(unbound_inputs_col_name,)
+            )
+            found = graph.get_collection(GraphKeys.GLOBAL_VARIABLES, scope=f"{scope}/" if scope else None)
+            variables = {_name_within(variable, scope): variable for variable in found}
+    return Imported(graph, scope, variables, elements)
 
 
 def _scope(graph: Graph, import_scope: str | None) -> str:
@@ -187,9 +197,11 @@ def _saver(message: Any, imported: Imported) -> Saver | None:
 
 def message_of(meta_graph_or_file: Any) -> Any:
     """A `MetaGraphDef`: what is given, or that of a file."""
-    if type(meta_graph_or_file).__name__ == "MetaGraphDef":
-        return meta_graph_or_file
-    return read_meta_graph_file(meta_graph_or_file)
+    return meta_graph_or_file if _is_message(meta_graph_or_file) else read_meta_graph_file(meta_graph_or_file)
+
+
+def _is_message(meta_graph_or_file: Any) -> bool:
+    return type(meta_graph_or_file).__name__ == "MetaGraphDef"
 
 
 def read_meta_graph_file(filename: str | os.PathLike[str]) -> Any:

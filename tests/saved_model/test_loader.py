@@ -231,7 +231,6 @@ def test_every_byte_matters_or_not_but_nothing_crashes(tmp_path: Path) -> None:
     folder = tmp_path / "m"
     shutil.copytree(DATA / "tensorflow1" / "signatures", folder)
     whole = (folder / "saved_model.pb").read_bytes()
-    allowed = (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError)
     for place in range(0, len(whole), 7):
         damaged = bytearray(whole)
         damaged[place] ^= 0xFF
@@ -239,8 +238,10 @@ def test_every_byte_matters_or_not_but_nothing_crashes(tmp_path: Path) -> None:
         try:
             with tf.Graph().as_default() as graph:
                 loader.SavedModelLoader(folder).load_graph(graph, ["serve"])
-        except allowed:
-            pass
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            assert str(folder) in str(error)
+        except RuntimeError as error:
+            assert "could not be found in SavedModel" in str(error)  # the tags are others
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b", "..", "", "a\0b"])
@@ -280,9 +281,9 @@ def test_malformed_graphs(tmp_path: Path) -> None:
         node.attr["Tout"].list.SetInParent()
 
     for edit, error, message in (
-        (missing_operation, KeyError, "The name 'none' refers to an Operation not in the graph"),
+        (missing_operation, tf.errors.InvalidArgumentError, "missing_operation: The name 'none' refers to"),
         (missing_signature_operation, tf.errors.NotFoundError, "__saved_model_init_op could not be found in the graph"),
-        (missing_asset_tensor, TypeError, "Cannot interpret feed_dict key as Tensor: .*none:0"),
+        (missing_asset_tensor, tf.errors.InvalidArgumentError, "/m.*: Cannot interpret feed_dict key as .*none:0"),
         (broken_asset, tf.errors.InvalidArgumentError, "collection saved_model_assets cannot be parsed"),
         (python, tf.errors.PermissionDeniedError, "runs Python code"),
     ):

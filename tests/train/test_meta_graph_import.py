@@ -262,8 +262,11 @@ def test_errors(tmp_path: Path) -> None:
         tf.train.import_meta_graph(str(tmp_path / "bad.meta"))
     message = small()
     message.collection_def["bad"].node_list.value.append("nowhere:0")
-    with pytest.raises(KeyError, match="nowhere"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="^The name 'nowhere:0' refers to a Tensor"):
         tf.train.import_meta_graph(message)
+    (tmp_path / "graph.meta").write_bytes(message.SerializeToString())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="/graph.meta: The name 'nowhere:0' refers to a Tensor"):
+        tf.train.import_meta_graph(tmp_path / "graph.meta")
     message = small()
     message.collection_def["variables"].bytes_list.value.append(b"\xff\xff")
     with pytest.raises(ValueError, match="The collection 'variables' has an item that cannot be read"):
@@ -274,6 +277,18 @@ def test_errors(tmp_path: Path) -> None:
     message.graph_def.versions.min_consumer = 1000
     with pytest.raises(ValueError, match="GraphDef min consumer version 1000 above current version"):
         tf.train.import_meta_graph(message)
+
+
+def test_a_collection_of_the_wrong_things(tmp_path: Path) -> None:
+    """Errors of all kinds name the file."""
+    for key, value in (("variables", ["c"]), ("trainable_variables", ["c:0"]), ("savers", ["c:7"])):
+        message = small()
+        message.collection_def[key].node_list.value.extend(value)
+        message.graph_def.node.add(name="none", op="NoSuchOperation" if key == "trainable_variables" else "NoOp")
+        path = tmp_path / f"{key}.meta"
+        path.write_bytes(message.SerializeToString())
+        with pytest.raises(tf.errors.OpError, match=f"^{path}: "), tf.Graph().as_default():
+            tf.train.import_meta_graph(path)
 
 
 def test_text_files(tmp_path: Path) -> None:
