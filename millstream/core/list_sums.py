@@ -11,7 +11,9 @@ from typing import Any
 from millstream.core.dtypes import variant
 
 GROWS = "resize_if_index_out_of_bounds"
-OF_GRADIENTS = "_of_gradients"  # an attribute of operations on lists of gradients, which have the place that is written
+# An attribute of reads from lists of gradients, and of writes that clear an element of one. Such a list may be shorter
+# than the list that it belongs to: what is beyond its end counts as zeros.
+OF_GRADIENTS = "_of_gradients"
 
 
 def write_in_place(nodes: Any, in_function: bool) -> None:
@@ -45,7 +47,8 @@ class _Rewriter:
 
     def _rewrite_sum(self, node: Any) -> None:
         """Lets a sum of a list and of elements be the list with these elements added; it stays, of one summand."""
-        added, whole = [], []
+        added: list[Any] = []
+        whole: list[str] = []
         for edge in node.input:
             elements = self._elements(edge)
             added.extend(elements or ())
@@ -55,7 +58,8 @@ class _Rewriter:
         if not added or len(whole) - len(controls) != 1:
             return
         total = whole[0]
-        self._new[node.name] = new = []
+        new: list[Any] = []
+        self._new[node.name] = new
         for element in added:
             total = self._with_element(total, element, new)
             self._replaced.add(element.name)

@@ -12,6 +12,7 @@ import numpy as np
 
 from millstream.core import dtypes, errors
 from millstream.core.conversion import to_tensor
+from millstream.core.list_sums import OF_GRADIENTS
 from millstream.core.opdef import Shape, find, op
 from millstream.core.shape_context import ShapeContext
 from millstream.core.shape_rules import scalar, unknown
@@ -96,9 +97,6 @@ def _(op, grad):
 # --- One element ------------------------------------------------------------------------------------------------------
 
 
-# An attribute of reads from lists of gradients, and of writes that clear an element of one. Such a list may be shorter
-# than the list that it belongs to: what is beyond its end counts as zeros.
-_OF_GRADIENTS = "_of_gradients"
 # An attribute of a write in a loop to an array that is new before the loop, at another place in each turn.
 WRITES_ONCE = "_writes_once"
 
@@ -119,7 +117,7 @@ def _refuse_outside(check: Any, verb: str, index: Any, size: Any) -> None:
 def _of_gradients(tensor: Tensor) -> Tensor:
     """What was read from, or written to, a list of gradients."""
     if not tensor.is_eager:
-        tensor.op.attrs = {**tensor.op.attrs, _OF_GRADIENTS: True}
+        tensor.op.attrs = {**tensor.op.attrs, OF_GRADIENTS: True}
     return tensor
 
 
@@ -178,7 +176,7 @@ def _storage(dtype: Any) -> Any:
     moves_data=True,
 )
 def tensor_list_get_item_op(xp, input_handle, index, element_shape, *, element_dtype, check, within, node):
-    if _OF_GRADIENTS in node.attrs:
+    if OF_GRADIENTS in node.attrs:
         return _required(xp, list_values.get_or_zeros(input_handle, index), input_handle, element_shape, element_dtype)
     if not within(index, _size(input_handle)):
         _refuse_outside(check, "read from", index, input_handle.size)
@@ -200,7 +198,7 @@ def _(op, grad):
     moves_data=True,
 )
 def tensor_list_set_item_op(xp, input_handle, index, item, *, resize_if_index_out_of_bounds, check, within, node):
-    if _OF_GRADIENTS in node.attrs:
+    if OF_GRADIENTS in node.attrs:
         return input_handle.cleared(index)
     if not resize_if_index_out_of_bounds:
         if not within(index, _size(input_handle)):
