@@ -55,6 +55,7 @@ def written_folder(tf):
     system = "millstream" if tf.__name__.startswith("millstream") else "tf1"
     subprocess.run([sys.executable, os.path.abspath(__file__), system, folder.prefix], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.sync()  # not all systems bring their files to the disk: it would have to do that beside what is measured
     return folder
 
 

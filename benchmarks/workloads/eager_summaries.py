@@ -5,23 +5,23 @@ they do.
 """
 import tempfile
 
+from peers import summaries
+
 UNIT = "µs"
-REPEAT = 1
 PER = 2000
 
 
 def writing(tf, scalar):
-    writer = tf.summary.create_file_writer(tempfile.mkdtemp())
-    value = tf.constant(0.5)
+    folder, value = tempfile.TemporaryDirectory(), tf.constant(0.5)
+    writer = tf.summary.create_file_writer(folder.name)
 
     def write():
         with writer.as_default():
             for step in range(PER):
                 scalar("loss", value, step=step)
             writer.flush()
-        return PER
 
-    return write
+    return folder, write
 
 
 def modern(tf):
@@ -39,3 +39,7 @@ def modern(tf):
         return writing(tf, tf.summary.scalar)
     except ImportError:
         return writing(tf, tf.summary.scalar if "millstream" in tf.__name__ else as_tensorboard)
+
+
+def figures(prepared):
+    return summaries.figures(*prepared, events=PER)

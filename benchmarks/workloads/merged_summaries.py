@@ -2,20 +2,20 @@
 import tempfile
 
 import numpy as np
+from peers import summaries
 
 UNIT = "µs"
-REPEAT = 1
 PER = 1000
 
 
 def graph(tf):
-    built = tf.Graph()
+    folder, built = tempfile.TemporaryDirectory(), tf.Graph()
     with built.as_default():
         x = tf.placeholder(tf.float32, [8])
         for name in ("loss", "accuracy", "rate"):
             tf.summary.scalar(name, tf.reduce_mean(x * x))
         merged = tf.summary.merge_all()
-        writer = tf.summary.FileWriter(tempfile.mkdtemp())
+        writer = tf.summary.FileWriter(folder.name)
     session = tf.Session(graph=built)
     values = np.arange(8, dtype=np.float32)
 
@@ -23,6 +23,9 @@ def graph(tf):
         for step in range(PER):
             writer.add_summary(session.run(merged, {x: values}), step)
         writer.flush()
-        return PER
 
-    return write
+    return folder, write
+
+
+def figures(prepared):
+    return summaries.figures(*prepared, events=PER)
