@@ -27,7 +27,7 @@ REGULARIZATION_RATE = 1e-4
 AVERAGING_DECAY = 0.99
 SEED = 1
 
-tf.app.flags.DEFINE_integer("steps", 5000, "training steps, of which a fifth lies between two reports")
+tf.app.flags.DEFINE_integer("steps", 5000, "training steps; a report follows each fifth of them and the last")
 tf.app.flags.DEFINE_string("checkpoint_dir", None, "folder in which to save the training, and to go on with it")
 FLAGS = tf.app.flags.FLAGS
 
@@ -128,9 +128,10 @@ def main(_):
             if checkpoint:
                 saver.restore(sess, checkpoint)
         done = tf.train.global_step(sess, tf.train.get_global_step())
+        interval = max(FLAGS.steps // 5, 1)
         for step, batch in zip(range(done + 1, FLAGS.steps + 1), batches(*training, first_step=done)):
             _, loss_value = sess.run([train_op, loss], feed(batch))
-            if step % (FLAGS.steps // 5) == 0:
+            if step % interval == 0 or step == FLAGS.steps:
                 correct = sess.run(accuracy, feed(validation))
                 print(f"step {step:5d}  loss {loss_value:.4f}  validation accuracy {correct:.3f}", flush=True)
                 if folder:

@@ -27,6 +27,10 @@ def test_the_table() -> None:
     assert table.as_markdown() in PAGE
 
 
+def test_all_programs_are_found() -> None:
+    assert len(BLOCKS) >= 15 and PAGE.count("```") == 2 * len(BLOCKS)
+
+
 def test_the_programs(tmp_path: Path) -> None:
     printed = ""
     for kind, text in BLOCKS:

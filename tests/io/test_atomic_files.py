@@ -58,6 +58,40 @@ def test_folders_that_cannot_be_synchronised(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "f").read_bytes() == b"one"
 
 
+def test_all_is_on_the_disk_before_the_first_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the folders after the last one: what a power failure leaves is whole."""
+    calls: list[tuple[str, Any]] = []
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        calls.append(("sync", (found.st_ino, None if stat.S_ISDIR(found.st_mode) else found.st_size)))
+        real_fsync(descriptor)
+
+    def replace(path: str, final: str) -> None:
+        calls.append(("replace", final))
+        real_replace(path, final)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    data, index = tmp_path / "a" / "data", tmp_path / "b" / "index"
+    with StagedFiles() as files:
+        for path in (data, index):
+            path.parent.mkdir()
+            files.open(path).write(path.name.encode())
+        files.commit()
+    inodes = {path: path.stat().st_ino for path in (data, index, data.parent, index.parent)}
+    assert calls[:4] == [
+        ("sync", (inodes[data], len("data"))),
+        ("sync", (inodes[index], len("index"))),
+        ("replace", str(data)),
+        ("replace", str(index)),
+    ]
+    assert sorted(calls[4:]) == sorted(("sync", (inodes[path.parent], None)) for path in (data, index))
+
+
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(errors.NotFoundError):
         write_file(tmp_path / "none" / "f", b"")

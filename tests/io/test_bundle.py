@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import millstream.v1 as tf
 from millstream.core import dtypes, errors
 from millstream.io import bundle, proto
 from millstream.io.atomic_files import StagedFiles
@@ -100,8 +102,9 @@ def test_arrays_out_of_order(tmp_path: Path) -> None:
     assert np.array_equal(read(write(tmp_path / "m", w=value[::-2]))["w"], value[::-2])
 
 
-def test_large_tensors_are_streamed(tmp_path: Path) -> None:
-    value = np.arange(3 << 20, dtype=np.uint8).reshape(3, -1)
+@pytest.mark.parametrize("size", [1, 3 << 20, 5 << 20])
+def test_arrays_that_are_read_need_no_copy(tmp_path: Path, size: int) -> None:
+    value = np.arange(size, dtype=np.uint8)
     found = read(write(tmp_path / "m", w=value))["w"]
     assert np.array_equal(found, value) and found.flags.writeable and found.ctypes.data % 64 == 0
 
@@ -144,6 +147,55 @@ def test_an_open_reader_keeps_its_checkpoint(tmp_path: Path) -> None:
         assert reader.read("b").tolist() == [2, 2, 2]
 
 
+# --- Memory ----------------------------------------------------------------------------------------------------------
+
+LARGE = 64  # MiB
+OVERHEAD = 16  # MiB that a large tensor may take beside its value
+
+
+def resident(field: str) -> int:
+    """A field of this process's memory, in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)[1]) >> 10
+
+
+def resident_peak(call: Callable[[], Any]) -> int:
+    """How much the resident memory grows while something runs, in MiB; NumPy does not know of all of it."""
+    start = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is what is resident now
+    call()
+    return resident("VmHWM") - start
+
+
+linux_only = pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peaks cannot be measured")
+
+
+@linux_only
+def test_large_tensors_are_streamed(tmp_path: Path) -> None:
+    value, found = np.arange(LARGE << 17).reshape(4, -1), []
+    write(tmp_path / "small", w=value[:1, :1])  # what is loaded at the first call does not count
+    prefix = str(tmp_path / "m")
+    assert resident_peak(lambda: write(prefix, w=value)) < OVERHEAD
+    assert resident_peak(lambda: found.append(read(prefix)["w"])) < LARGE + OVERHEAD
+    assert np.array_equal(found[0], value)
+
+
+@linux_only
+def test_savers_stream(tmp_path: Path) -> None:
+    """The values of variables are not copied on their way to the file, nor on the way back."""
+    value, again = np.arange(LARGE << 17).reshape(4, -1), str(tmp_path / "again")
+    prefix = write(tmp_path / "m", small=value[:1, :1], large=value)
+    with tf.Graph().as_default(), tf.Session() as session:
+        small = tf.train.Saver([tf.get_variable("small", (1, 1), tf.int64)])
+        variable = tf.get_variable("large", value.shape, tf.int64)
+        large = tf.train.Saver([variable])
+        small.restore(session, prefix)  # what is loaded at the first call does not count
+        small.save(session, again)
+        assert resident_peak(lambda: large.restore(session, prefix)) < LARGE + OVERHEAD
+        assert resident_peak(lambda: large.save(session, again, write_meta_graph=False)) < OVERHEAD
+        assert np.array_equal(session.run(variable), value)
+
+
 # --- Shards ----------------------------------------------------------------------------------------------------------
 
 
@@ -183,11 +235,18 @@ CONTENT = {
 }
 
 
+# Where the damage is; of an entry of the index that contradicts itself, the tensor.
+WHERE = re.compile(
+    r"file \S+/m\.(index|data-\d{5}-of-\d{5}), offset \d+\)$|^Invalid entry of tensor '.*' in \S+/m\.index: "
+)
+
+
 def outcome(prefix: str) -> Any:
     try:
         return {name: value.tolist() for name, value in read(prefix).items()}
     except (errors.DataLossError, errors.InvalidArgumentError, errors.NotFoundError) as error:
         assert prefix in error.message
+        assert not isinstance(error, errors.DataLossError) or WHERE.search(error.message), error.message
         return type(error)
 
 
@@ -211,6 +270,20 @@ def test_every_truncation_is_noticed(tmp_path: Path, suffix: str) -> None:
     for size in range(len(content)):
         path.write_bytes(content[:size])
         assert outcome(str(tmp_path / "m")) is errors.DataLossError
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_damage_is_located(tmp_path: Path, name: str) -> None:
+    prefix = write(tmp_path / "m", **CONTENT)
+    path = Path(bundle.data_path(prefix, 0, 1))
+    with BundleReader(prefix) as reader:
+        offset = reader.found(name).place.offset
+        damaged = bytearray(path.read_bytes())
+        damaged[offset] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(errors.DataLossError) as info:
+            reader.read(name)
+    assert info.value.message.endswith(f"(tensor '{name}', file {path}, offset {offset})")
 
 
 def rewrite(prefix: str, change: Callable[[dict[bytes, Any]], None]) -> None:

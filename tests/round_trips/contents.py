@@ -11,7 +11,15 @@ from google.protobuf import text_format
 from millstream.io import proto
 from millstream.io.bundle_reader import BundleReader
 
-_NUMBER = re.compile(r"(__inference_\w*?)(?:_call)?_\d+")
+_NUMBER = re.compile(r"(__inference_\w*?)(?:_call)?_\d+|(_temp)_[0-9a-f]{32}")
+# Attributes that must differ.
+_OF_RELEASES = {
+    "exponential_avg_factor",  # of batch normalisation: TensorFlow 1.15, whose nodes ours are, has not got it
+    "debug_name",  # for the messages of TensorFlow 2's runtime
+    "_read_only_resource_inputs",  # for its scheduler
+    "config_proto",  # its devices
+}
+_EMPTY = [proto.AttrValue(s=b""), proto.AttrValue(b=False), proto.AttrValue(list=proto.AttrValue.ListValue())]
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -27,8 +35,18 @@ def _graph(path: Path) -> Any:
 
 
 def _nodes(graph_def: Any) -> dict[str, Any]:
-    """Operations and inputs by name; the order of control inputs has no meaning."""
-    return {node.name: (node.op, sorted(node.input)) for node in graph_def.node}
+    """Operations, inputs and attributes by name; the order of control inputs has no meaning."""
+
+    def inputs(node: Any) -> list[str]:
+        return sorted(node.input, key=lambda name: name if name.startswith("^") else "")
+
+    return {node.name: (node.op, inputs(node), _attributes(node)) for node in graph_def.node}
+
+
+def _attributes(node: Any) -> dict[str, str]:
+    """Attributes by name. Empty ones count as missing: TensorFlow 2 leaves some out, and has some that 1.15 lacks."""
+    found = {name: value for name, value in node.attr.items() if name not in _OF_RELEASES and value not in _EMPTY}
+    return {name: _without_numbers(value) for name, value in found.items()}
 
 
 def _meta_graph(path: Path) -> dict[str, Any]:
@@ -38,7 +56,7 @@ def _meta_graph(path: Path) -> dict[str, Any]:
 
 def _outline(message: Any) -> dict[str, Any]:
     collections = {key: str(value) for key, value in message.collection_def.items() if not key.endswith("_context")}
-    signatures = {key: _without_numbers(value) for key, value in message.signature_def.items()}
+    signatures = {key: _lines(value) for key, value in message.signature_def.items()}
     return {"collections": collections, "saver": str(message.saver_def), "signatures": signatures}
 
 
@@ -49,15 +67,20 @@ def _saved_model(path: Path) -> list[Any]:
             **_outline(each),
             "tags": sorted(each.meta_info_def.tags),
             "nodes": _nodes(each.graph_def),
-            "objects": _without_numbers(each.object_graph_def),
+            "objects": _lines(each.object_graph_def),
         }
         for each in message.meta_graphs
     ]
 
 
-def _without_numbers(message: Any) -> list[str]:
-    """A message as text, with function names without the numbers that make them unique; as sorted lines."""
-    return sorted(_NUMBER.sub(r"\1", str(message)).splitlines())
+def _lines(message: Any) -> list[str]:
+    """A message as sorted lines: parts of it may come in another order."""
+    return sorted(_without_numbers(message).splitlines())
+
+
+def _without_numbers(message: Any) -> str:
+    """A message as text, with names without the numbers that make them unique."""
+    return _NUMBER.sub(r"\1\2", str(message))
 
 
 def _tensors(path: Path) -> list[Any]:

@@ -132,6 +132,27 @@ def test_a_session_that_is_lost_while_it_is_made_is_made_again(caplog):
     assert messages(caplog)[3].startswith("An error was raised while a session was being created.")
 
 
+def test_a_lost_session_is_closed_with_its_threads():
+    _, v, train = counting_model()
+    queue = tf.FIFOQueue(2, tf.float32, shapes=[()])
+    tf.train.add_queue_runner(tf.train.QueueRunner(queue, [queue.enqueue(1.0)]))
+    made: list[tuple[Any, Any, list[Any]]] = []
+
+    class Keeping(Recorder):
+        def after_create_session(self, session, coord):
+            made.append((session, coord, list(coord._registered)))
+
+    fail = Recorder([], fail=(1, tf.errors.AbortedError(None, None, "lost")))
+    with tf.train.MonitoredSession(hooks=[Keeping([]), fail]) as session:
+        session.run(train)
+        (lost, coord, threads), (new, other, _) = made
+        assert session._tf_sess() is new and not other.should_stop()
+        assert coord.should_stop() and coord.joined
+        assert len(threads) == 2 and not any(thread.is_alive() for thread in threads)
+        with pytest.raises(RuntimeError, match="Attempted to use a closed Session."):
+            lost.run(v)
+
+
 def test_an_error_while_asking_whether_to_stop(caplog):
     counting_model()
     with tf.train.MonitoredSession() as session:
