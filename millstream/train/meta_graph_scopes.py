@@ -11,7 +11,7 @@ from millstream.core.scope_names import strip_name_scope
 from millstream.train.collection_defs import add_collection_def as add_collection_def
 from millstream.train.collection_defs import is_within
 from millstream.train.meta_graph import UNBOUND_INPUTS, export_meta_graph
-from millstream.train.meta_graph_import import import_message, message_of
+from millstream.train.meta_graph_import import import_message, message_of, naming_source
 from millstream.train.meta_graph_import import read_meta_graph_file as read_meta_graph_file
 
 
@@ -52,10 +52,12 @@ def import_scoped_meta_graph_with_return_elements(
     return_elements: Sequence[str] | None = None,
 ) -> tuple[dict[str, Any], list[Any] | None]:
     """Like `import_meta_graph` without a saver; gives the variables of the file by name, and the elements asked for."""
-    imported = import_message(
-        message_of(meta_graph_or_file), clear_devices, import_scope, return_elements, graph, input_map,
-        unbound_inputs_col_name, restore_collections_predicate,
-    )  # fmt: skip
+    message = message_of(meta_graph_or_file)
+    with naming_source(meta_graph_or_file):
+        imported = import_message(
+            message, clear_devices, import_scope, return_elements, graph, input_map, unbound_inputs_col_name,
+            restore_collections_predicate,
+        )  # fmt: skip
     return imported.variables, imported.elements
 
 
