@@ -42,6 +42,13 @@ class Folder:
         self._folder = tempfile.TemporaryDirectory(prefix="checkpoints-")
         self.prefix = os.path.join(self._folder.name, "model")
 
+    def sync(self):
+        """Brings the files to the disk: nothing is left to do where `Saver.save` has done so."""
+        for entry in os.scandir(self._folder.name):
+            descriptor = os.open(entry.path, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
     def __enter__(self):
         return self
 
