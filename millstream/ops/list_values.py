@@ -107,9 +107,10 @@ class ElementList(_List):
         return ElementList(elements, size)
 
     def cleared(self, index: Any) -> Any:
-        """The list without what was written at a place, if it has that."""
+        """The list with zeros in the place of what was written at a place, if it has that."""
         if is_known(index):
-            return self.set(index, None) if int(index) < self._count else self
+            element = self.get(index)
+            return self if element is None else self.set(index, _applied(_zeros, element))
         elements = enumerate(self.elements)
         kept = [None if element is None else _where(index != place, element) for place, element in elements]
         return ElementList(kept, self.size)
@@ -296,7 +297,11 @@ def is_known(index: Any) -> bool:
 
 def zeros_like(value: Any) -> Any:
     """A list of zeros of the same shapes."""
-    return value.mapped(lambda array: (_jnp() if hasattr(array, "aval") else np).zeros_like(array))
+    return value.mapped(_zeros)
+
+
+def _zeros(array: Any) -> Any:
+    return (_jnp() if hasattr(array, "aval") else np).zeros_like(array)
 
 
 def get_or_zeros(values: Any, index: Any) -> Any:

@@ -418,3 +418,25 @@ def test_an_array_that_grows_to_a_computed_place():
     assert size == 3
     np.testing.assert_allclose(element, np.sin(x).sum(), rtol=1e-4)
     np.testing.assert_array_equal(stacked, [0, 0, element])
+
+
+@pytest.mark.parametrize("in_python", [False, True])
+def test_gradients_of_an_element_that_each_turn_overwrites(in_python):
+    """As Keras keeps the last output of a recurrent layer; the number of rows is not known when it is traced."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2])])
+    def last(x):
+        array = tf.TensorArray(tf.float32, 1, element_shape=[None, 2], clear_after_read=False)
+        power = x
+        for _ in tf.range(3):
+            power *= x
+            if in_python:  # such a loop is driven by the host
+                tf.py_function(lambda: None, [], [])
+            array = array.write(0, power)
+        return tf.reduce_sum(array.stack()[-1])
+
+    x = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = last(x)
+    np.testing.assert_array_equal(tape.gradient(y, x), 4 * x**3)
