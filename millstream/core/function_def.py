@@ -168,7 +168,7 @@ class _FunctionWriter:
             for other in controls:  # arguments are there before anything runs
                 node.input.remove(f"^{other.name}")
             _keep_colocation(node, here)
-        list_sums.write_in_place(message.node_def, in_function=True)
+        list_sums.write_in_place(message.node_def, in_function=True, results=message.ret.values())
 
     def add_counter(self, message: Any, is_body: bool) -> None:
         """Lets the function, which is the condition or body of a loop, take the loop's counter."""

@@ -33,7 +33,7 @@ def graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool = 
         writer = NodeWriter(library.name_of)
     for op in ops:
         writer.write(op, message.node.add(), add_shapes)
-    list_sums.write_in_place(message.node, in_function=False)
+    list_sums.write_in_place(message.node)
     return message
 
 

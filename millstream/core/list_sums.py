@@ -6,6 +6,7 @@ such a list is added to a whole one, files have an addition to one element of th
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from millstream.core.dtypes import variant
@@ -16,20 +17,22 @@ GROWS = "resize_if_index_out_of_bounds"
 OF_GRADIENTS = "_of_gradients"
 
 
-def write_in_place(nodes: Any, in_function: bool) -> None:
+def write_in_place(nodes: Any, in_function: bool = False, results: Iterable[str] = ()) -> None:
     """Rewrites the sums among the nodes of a graph or function.
 
     Args:
       nodes: the `NodeDef`s.
       in_function: whether inputs are called `node:output:index`, as in functions.
+      results: the results of a function, called so.
     """
     if any(node.op == "TensorListSetItem" and _grows(node) for node in nodes):
-        _Rewriter(nodes, in_function).rewrite()
+        _Rewriter(nodes, in_function, set(map(_maker, results))).rewrite()
 
 
 class _Rewriter:
-    def __init__(self, nodes: Any, in_function: bool) -> None:
+    def __init__(self, nodes: Any, in_function: bool, results: set[str]) -> None:
         self._nodes = nodes
+        self._results = results
         self._in_function = in_function
         self._by_name = {node.name: node for node in nodes}
         self._new: dict[str, list[Any]] = {}  # by the name of the sum before which they stand
@@ -49,17 +52,17 @@ class _Rewriter:
         """Lets a sum of a list and of elements be the list with these elements added; it stays, of one summand."""
         added: list[Any] = []
         whole: list[str] = []
-        for edge in node.input:
+        controls = [edge for edge in node.input if edge.startswith("^")]
+        for edge in node.input[: len(node.input) - len(controls)]:
             elements = self._elements(edge)
             added.extend(elements or ())
             if elements is None:
                 whole.append(edge)
-        controls = [edge for edge in whole if edge.startswith("^")]
-        if not added or len(whole) - len(controls) != 1:
+        if not added or not whole:
             return
-        total = whole[0]
         new: list[Any] = []
         self._new[node.name] = new
+        total = whole[0] if len(whole) == 1 else self._sum(f"{node.name}/whole", whole, node.attr["T"], new)
         for element in added:
             total = self._with_element(total, element, new)
             self._replaced.add(element.name)
@@ -70,9 +73,9 @@ class _Rewriter:
     def _elements(self, edge: str) -> list[Any] | None:
         """The nodes that set the elements of a list in which nothing else is; None for other lists."""
         node = self._by_name.get(_maker(edge))
-        if node is None or edge.startswith("^"):
+        if node is None:
             return None
-        if _is_sum(node):
+        if _is_sum(node) and not any(each.startswith("^") for each in node.input):
             parts = [self._elements(each) for each in node.input]
             found = None if None in parts else [element for part in parts for element in part or ()]
             if found:
@@ -82,46 +85,47 @@ class _Rewriter:
             return None
         start = self._by_name.get(_maker(node.input[0]))
         size = None if start is None or start.op != "TensorListReserve" else self._by_name.get(_maker(start.input[1]))
-        is_empty = size is not None and size.op == "Const" and not any(size.attr["value"].tensor.int_val)
-        return [node] if is_empty else None
+        return [node] if size is not None and size.op == "Const" and _is_zero(size.attr["value"].tensor) else None
 
     def _with_element(self, total: str, element: Any, new: list[Any]) -> str:
         """Adds nodes that add an element to a list; gives the new list."""
-        from millstream.io import proto
-
-        dtype = element.attr["element_dtype"]
-        start = self._by_name[_maker(element.input[0])]
-        get, add, put = (
-            proto.NodeDef(name=self._unique_name(f"{element.name}/{label}"), op=op, device=element.device)
-            for label, op in (("before", "TensorListGetItem"), ("sum", "AddN"), ("after", "TensorListSetItem"))
-        )
-        get.input.extend([total, element.input[1], start.input[0]])
-        add.input.extend([self._edge(get, "item"), element.input[2]])
-        put.input.extend([total, element.input[1], self._edge(add, "sum")])
-        for node, key in ((get, "element_dtype"), (add, "T"), (put, "element_dtype")):
-            node.attr[key].CopyFrom(dtype)
-        add.attr["N"].i = 2
-        new += [get, add, put]
+        handle, index, item = element.input[:3]
+        shape, dtype = self._by_name[_maker(handle)].input[0], element.attr["element_dtype"]
+        get = self._node(f"{element.name}/before", "TensorListGetItem", [total, index, shape], new)
+        get.attr["element_dtype"].CopyFrom(dtype)
+        together = self._sum(f"{element.name}/sum", [self._edge(get, "item"), item], dtype, new)
+        put = self._node(f"{element.name}/after", "TensorListSetItem", [total, index, together], new)
+        put.attr["element_dtype"].CopyFrom(dtype)
         return self._edge(put, "output_handle")
 
-    def _unique_name(self, name: str) -> str:
+    def _sum(self, name: str, inputs: list[str], dtype: Any, new: list[Any]) -> str:
+        node = self._node(name, "AddN", inputs, new)
+        node.attr["T"].CopyFrom(dtype)
+        node.attr["N"].i = len(inputs)
+        return self._edge(node, "sum")
+
+    def _node(self, name: str, op: str, inputs: list[str], new: list[Any]) -> Any:
+        from millstream.io import proto
+
         while name in self._by_name:
             name += "_"
-        return name
+        node = self._by_name[name] = proto.NodeDef(name=name, op=op, input=inputs)
+        new.append(node)
+        return node
 
     def _edge(self, node: Any, output: str) -> str:
         return f"{node.name}:{output}:0" if self._in_function else node.name
 
     def _without_unused(self, nodes: list[Any]) -> list[Any]:
         """The nodes without the lists of one element that are not used any more, and what only these used."""
-        unused = set(self._replaced)
+        unused = self._replaced - self._results
         while unused:
             used = {_maker(edge) for node in nodes if node.name not in unused for edge in node.input}
             unused -= used
             gone = [node for node in nodes if node.name in unused]
             nodes = [node for node in nodes if node.name not in unused]
             used = {_maker(edge) for node in nodes for edge in node.input}
-            makers = {_maker(edge) for node in gone for edge in node.input} - used
+            makers = {_maker(edge) for node in gone for edge in node.input} - used - self._results
             unused = {node.name for node in nodes if node.name in makers and node.op in ("TensorListReserve", "Const")}
         return nodes
 
@@ -140,6 +144,10 @@ def _grows(node: Any) -> bool:
 
 def _is_sum(node: Any) -> bool:
     return node.op == "AddN" and node.attr["T"].type == variant.as_datatype_enum
+
+
+def _is_zero(tensor: Any) -> bool:
+    return not any(tensor.int_val) and not any(tensor.tensor_content)
 
 
 def _maker(edge: str) -> str:
