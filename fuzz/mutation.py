@@ -50,7 +50,7 @@ def parsed(data: bytes, kind: type[Message], as_text: bool = False) -> Message |
         if as_text:
             return text_format.Parse(data.decode(), kind(), descriptor_pool=proto.pool())
         return kind.FromString(data)
-    except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError):
+    except (DecodeError, text_format.ParseError, ValueError, RecursionError):  # ValueError: a number out of range
         return None
 
 

@@ -32,7 +32,7 @@ def load(name: str) -> object:
     return importlib.import_module(f"targets.{name}")
 
 
-def fuzz(name: str, seconds: int) -> None:
+def fuzz(name: str, seconds: int, seed: int) -> None:
     """Fuzzes in this process, which it ends."""
     import atheris
 
@@ -41,11 +41,11 @@ def fuzz(name: str, seconds: int) -> None:
     corpus.mkdir()
     with atheris.instrument_imports(include=["millstream"]):
         target = load(name)
-        for number, seed in enumerate(target.SEEDS()):
-            (corpus / str(number)).write_bytes(seed)
-            target.TestOneInput(seed)  # imports what is imported on first use
+        for number, data in enumerate(target.SEEDS()):
+            (corpus / str(number)).write_bytes(data)
+            target.TestOneInput(data)  # imports what is imported on first use
     FOUND.mkdir(exist_ok=True)
-    limits = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={FOUND}/{name}-"]
+    limits = [*LIMITS, f"-max_total_time={seconds}", f"-seed={seed}", f"-artifact_prefix={FOUND}/{name}-"]
     atheris.Setup([sys.argv[0], *limits, str(corpus)], target.TestOneInput, **_mutator(target))
     atheris.Fuzz()
 
@@ -72,6 +72,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], help="which ones (default: all)")
     parser.add_argument("--seconds", type=int, default=60, help="how long each runs (default: 60)")
+    parser.add_argument("--seed", type=int, default=0, help="the same inputs each time (default: 0, others each time)")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run one input instead")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # in this process
     arguments = parser.parse_args()
@@ -81,11 +82,12 @@ def main() -> int:
             load(name).TestOneInput(arguments.replay.read_bytes())
         return 0
     if arguments.here:
-        fuzz(names[0], arguments.seconds)
+        fuzz(names[0], arguments.seconds, arguments.seed)
     failed = []
     for name in names:
         print(f"== {name}", flush=True)
-        command = [sys.executable, __file__, "--here", "--seconds", str(arguments.seconds), name]
+        options = [f"--seconds={arguments.seconds}", f"--seed={arguments.seed}"]
+        command = [sys.executable, __file__, "--here", *options, name]
         with tempfile.TemporaryDirectory(prefix="fuzz-", dir=MEMORY) as folder:
             done = subprocess.run(command, check=False, env={**os.environ, "FUZZ_FOLDER": folder})
         if done.returncode:

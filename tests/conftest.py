@@ -4,8 +4,7 @@ from __future__ import annotations
 import pytest
 
 import millstream
-from millstream.core import context, random_seed
-from millstream.core.graph import reset_default_graph
+from millstream.core import context, graph, random_seed
 from millstream.runtime import behavior
 
 
@@ -24,5 +23,8 @@ def no_global_seed():
 
 @pytest.fixture(autouse=True)
 def own_default_graph():
-    """No test finds in its graph what another one has built."""
-    reset_default_graph()
+    """No test finds in its graph what another one has built, nor is it inside of one that another has not left."""
+    graph._stack.graphs.clear()
+    graph._stack._modes.clear()
+    context.current.eager = None
+    graph.reset_default_graph()

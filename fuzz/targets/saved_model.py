@@ -19,7 +19,7 @@ DATA = "tests/saved_model/data"
 # What TensorFlow says too: of files that cannot be parsed, and of models that lack what the caller asks for.
 TENSORFLOWS = (
     "OSError: Cannot parse file |RuntimeError: MetaGraphDef associated with tags .* could not be found in SavedModel"
-    "|RuntimeError: Expected exactly one SavedModel init op"
+    "|RuntimeError: Expected exactly one SavedModel init op|RuntimeError: The Session graph is empty"
     "|ValueError: Importing a SavedModel with `tf.saved_model.load` requires a `tags=` argument"
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 
 from millstream.core import errors
@@ -310,22 +311,30 @@ def glob(pattern: Path | Iterable[Path]) -> list[str]:
     return found
 
 
-def _matching(system: FileSystem, pattern: str) -> Iterator[str]:
+def _matching(system: FileSystem, pattern: str) -> list[str]:
     """The paths that match one pattern, folder by folder."""
+    names, folder = [], pattern
+    while _has_wildcard(folder):
+        folder, name = os.path.split(folder)
+        names.append(name)
+    found = [folder] if names or system.exists(folder) else []
+    for name in reversed(names):
+        found = [path for parent in found for path in _inside(system, parent, name)]
+    return found
+
+
+def _inside(system: FileSystem, folder: str, name: str) -> Iterator[str]:
+    """The paths in a folder whose last part matches a pattern."""
     from fnmatch import fnmatchcase
 
-    folder, name = os.path.split(pattern)
-    if not _has_wildcard(pattern):
-        if system.exists(pattern):
-            yield pattern
-        return
-    for parent in _matching(system, folder) if _has_wildcard(folder) else [folder]:
-        if not _has_wildcard(name):
-            names = [name] if system.exists(os.path.join(parent, name)) else []
-        else:
-            inside = system.ls(parent or ".", detail=False) if system.isdir(parent or ".") else []
+    if not _has_wildcard(name):
+        names = [name] if system.exists(os.path.join(folder, name)) else []
+    else:
+        names = []
+        with suppress(PermissionError):  # then nothing is found there
+            inside = system.ls(folder or ".", detail=False) if system.isdir(folder or ".") else []
             names = [_last_part(path) for path in inside]
-        yield from (os.path.join(parent, found) for found in names if fnmatchcase(found, name))
+    return (os.path.join(folder, found) for found in names if fnmatchcase(found, name))
 
 
 def _has_wildcard(text: str) -> bool:

@@ -58,7 +58,7 @@ def _parse_text(content: bytes, message: Any) -> Exception | None:
 
     try:
         text_format.Parse(content.decode(), message, descriptor_pool=proto.pool())
-    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+    except (text_format.ParseError, ValueError, RecursionError) as error:  # ValueError: a number out of range
         return error
     return None
 

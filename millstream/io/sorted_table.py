@@ -255,6 +255,9 @@ class TableReader:
             for key, value in self._parse(self._read_block(handle), handle.offset):
                 found[0].append(key)
                 found[1].append(value)
+            before = self._keys[number - 1 : number]  # `get` looks for a key in the block that these say
+            if found[0] and (found[0][-1] > self._keys[number] or before and found[0][0] <= before[0]):
+                raise self.damaged(handle.offset, "keys are not in order")
             if len(self._parsed) == _KEPT_BLOCKS:
                 del self._parsed[next(iter(self._parsed))]
             self._parsed[number] = found

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from glob import escape
 from typing import Any
 
 from millstream.core import errors
@@ -195,9 +196,12 @@ def checkpoint_exists(checkpoint_prefix: str) -> bool:
 
 
 def _main_file(prefix: str) -> str | None:
-    """The file that makes a checkpoint one."""
+    """The file that makes a checkpoint one. One of the old format may be a pattern of names, but not of folders."""
     index = bundle.index_path(os.fsdecode(prefix))
-    return index if gfile.exists(index) else next(iter(gfile.glob(os.fsdecode(prefix))), None)
+    if gfile.exists(index):
+        return index
+    folder, name = os.path.split(os.fsdecode(prefix))
+    return next(iter(gfile.glob(os.path.join(escape(folder), name))), None)
 
 
 @export(v1=["train.get_checkpoint_mtimes"])

@@ -130,6 +130,7 @@ def test_improper_nesting():
     inner.__enter__()
     with pytest.raises(RuntimeError, match="Improper nesting of variable_scope."):
         outer.__exit__(None, None, None)
+    inner.__exit__(None, None, None)
 
 
 # --- Sharing ----------------------------------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ def test_glob(folder):
     assert gfile.Glob([f"{folder}/d/*", f"{folder}/[ab]"]) == [f"{folder}/d/e", f"{folder}/a"]
     assert gfile.Glob(f"{folder}/*/e") == [f"{folder}/d/e"]
     assert gfile.Glob(f"{folder}/a") == [f"{folder}/a"] and gfile.Glob(f"{folder}/none*") == []
+    assert gfile.Glob(f"{folder}/*" + "/[a-d]*" * 5000) == []
+    assert gfile.Glob(f"{folder}/d*/") == [f"{folder}/d/"]
 
 
 def test_copy(folder):

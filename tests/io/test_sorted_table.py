@@ -64,6 +64,18 @@ def test_separators_between_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert table._keys == [b"abcdef", b"abe", b"ab{", b"b", b"t"]
 
 
+@pytest.mark.parametrize("place, key", [(0, b"ab"), (0, b"ac"), (1, b"ab0")])
+def test_index_keys_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int, key: bytes) -> None:
+    """Where `get` looks for a key must be where `items` finds it."""
+    monkeypatch.setattr(sorted_table, "_BLOCK", 1)
+    path = tmp_path / "table"
+    path.write_bytes(encode([(b"abc", b""), (b"abd", b"")]))
+    with closing(TableReader(path)) as table:
+        table._keys[place] = key
+        with pytest.raises(errors.DataLossError, match="keys are not in order"):
+            list(table.items())
+
+
 # --- Damage ----------------------------------------------------------------------------------------------------------
 
 

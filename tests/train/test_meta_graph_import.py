@@ -257,9 +257,10 @@ def test_stripped_defaults() -> None:
 def test_errors(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="File /nowhere does not exist"):
         tf.train.import_meta_graph("/nowhere")
-    (tmp_path / "bad.meta").write_bytes(b"\xff\xfe rubbish")
-    with pytest.raises(ValueError, match="bad.meta: Error parsing message of type MetaGraphDef"):
-        tf.train.import_meta_graph(str(tmp_path / "bad.meta"))
+    for content in (b"\xff\xfe rubbish", b"graph_def { x", b"asset_file_def { tensor_info { dtype: 4294967294 } }"):
+        (tmp_path / "bad.meta").write_bytes(content)
+        with pytest.raises(ValueError, match="bad.meta: Error parsing message of type MetaGraphDef"):
+            tf.train.import_meta_graph(str(tmp_path / "bad.meta"))
     message = small()
     message.collection_def["bad"].node_list.value.append("nowhere:0")
     with pytest.raises(tf.errors.InvalidArgumentError, match="^The name 'nowhere:0' refers to a Tensor"):
