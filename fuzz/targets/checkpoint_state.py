@@ -19,6 +19,7 @@ def SEEDS() -> Iterable[bytes]:  # noqa: N802
 
 def TestOneInput(data: bytes) -> None:  # noqa: N802
     folder = os.path.dirname(support.place("state/checkpoint", data))
-    with support.refusing(ValueError, naming=folder):
+    # A checkpoint may be anywhere, for instance where nobody knows how to read.
+    with support.refusing(ValueError, naming=folder, saying="UnimplementedError: File system scheme "):
         tf.train.get_checkpoint_state(folder)
         tf.train.latest_checkpoint(folder)

@@ -38,6 +38,6 @@ def TestOneInput(data: bytes) -> None:  # noqa: N802
     with support.refusing(ValueError, naming=prefix), BundleReader(prefix) as reader:
         for _ in object_tree(reader):
             pass
-    missing = "NotFoundError: Key .* not found in checkpoint"  # as TensorFlow says it
+    missing = "NotFoundError: Key "  # … not found in checkpoint, as TensorFlow says it
     with support.refusing(ValueError, naming=prefix, saying=missing), context.mode(True):
         tf.train.Checkpoint(v=tf.Variable([0.0])).restore(prefix).expect_partial()
