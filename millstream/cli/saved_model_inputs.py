@@ -45,6 +45,15 @@ def _items(text: str) -> Iterator[str]:
     return filter(None, text.split(";"))
 
 
+def _pairs(text: str, flag: str, form: str) -> Iterator[tuple[str, str]]:
+    """The keys and texts of a flag whose items are `KEY=TEXT`."""
+    for item in _items(text):
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise RuntimeError(f'{flag} "{item}" format is incorrect. Please follow "<input_key>={form}"')
+        yield key, value
+
+
 # --- Files -----------------------------------------------------------------------------------------------------------
 
 
@@ -102,12 +111,7 @@ def _name_in(names: list[str], filename: str, name: str | None) -> str:
 
 
 def _expressions(text: str) -> Iterator[tuple[str, Any]]:
-    for item in _items(text):
-        key, separator, expression = item.partition("=")
-        if not separator:
-            raise RuntimeError(
-                f'--input_exprs "{item}" format is incorrect. Please follow "<input_key>=<python expression>"'
-            )
+    for key, expression in _pairs(text, "--input_exprs", "<python expression>"):
         yield key, evaluate(expression)
 
 
@@ -115,12 +119,7 @@ def _expressions(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _examples(text: str) -> Iterator[tuple[str, Any]]:
-    for item in _items(text):
-        key, separator, literal = item.partition("=")
-        if not separator:
-            raise RuntimeError(
-                f'--input_examples "{item}" format is incorrect. Please follow "<input_key>=[{{feature0:value_list}}]"'
-            )
+    for key, literal in _pairs(text, "--input_examples", "[{feature0:value_list}]"):
         try:
             examples = ast.literal_eval(literal.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):

